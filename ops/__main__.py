@@ -1,0 +1,5 @@
+"""`python -m ops` is `doa`."""
+
+from ops.cli import main
+
+main()

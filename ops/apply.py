@@ -1,0 +1,205 @@
+"""Make a cluster what the declarations say: topics, their settings, subjects; and forget a flow.
+
+`plan_changes` looks and returns what would be done; `apply` does it and writes down what stands now.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.internal import ControlCommand
+from schemas.record import Stream
+from streams.broker import Cluster
+from streams.codec import Codec
+from streams.errors import BrokerError, TopologyError
+from streams.plan import Plan
+from streams.registry import ConfluentRegistry
+from streams.topology import Flow, Topology, checked, outputs_of, stream_of
+
+DAY_MS = 86_400_000
+LARGE_RECORD_BYTES = "8000000"
+SEGMENT_BYTES = "16000000"
+GROUP_EMPTY_WAIT_S = 15.0
+
+
+@dataclass(frozen=True)
+class TopicWish:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    settings: dict[str, str]
+
+
+@dataclass
+class Changes:
+    """What an apply would do."""
+
+    create: list[TopicWish] = field(default_factory=list)
+    settle: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
+    register: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.create or self.settle or self.register)
+
+    def lines(self) -> list[str]:
+        """The changes, a line each."""
+        lines = [f"+ topic {w.name} ({w.partitions} partitions)" for w in self.create]
+        for topic, settings in self.settle.items():
+            lines += [f"~ topic {topic}: {k} {a} -> {b}" for k, (a, b) in settings.items()]
+        return lines + [f"+ schema {subject}" for subject in self.register]
+
+
+def wishes(
+    topology: Topology, namespace: str, partitions: int | None = None
+) -> dict[str, TopicWish]:
+    """Every topic of a topology; `partitions` overrides what the streams declare."""
+    prefix = f"{namespace}." if namespace else ""
+    found: dict[str, TopicWish] = {}
+    for record in topology.records.values():
+        stream = stream_of(record)
+        count = partitions or stream.partitions
+        found[prefix + stream.topic] = TopicWish(prefix + stream.topic, count, _settings(stream))
+    for flow in topology.flows.values():
+        for name, count, settings in _internal(flow, partitions):
+            found[prefix + name] = TopicWish(prefix + name, count, settings)
+    return found
+
+
+def subjects(topology: Topology, registry: ConfluentRegistry, namespace: str) -> dict[str, Codec]:
+    """Every subject of a topology."""
+    found: dict[str, Codec] = {}
+    for flow in topology.flows.values():
+        plan = Plan(flow, registry, namespace)
+        found |= plan.subjects()
+        control = plan.topic(flow.control) + "-value"
+        found[control] = Codec(ControlCommand, control, registry)
+    return found
+
+
+def plan_changes(
+    topology: Topology, cluster: Cluster, registry: ConfluentRegistry, partitions: int | None = None
+) -> Changes:
+    """Compare the declarations with the cluster; TopologyError where they cannot be reconciled."""
+    namespace = cluster.settings.namespace
+    wanted = wishes(checked(topology), namespace, partitions)
+    present = cluster.partitions()
+    changes = Changes()
+    for name, wish in wanted.items():
+        if name not in present:
+            changes.create.append(wish)
+        elif present[name] != wish.partitions:
+            raise TopologyError(
+                f"{name} has {present[name]} partitions, {wish.partitions} are declared; changing that would move "
+                "keys away from their state: run doa reset for its flow, or declare what is there"
+            )
+    actual = cluster.topic_settings([n for n in wanted if n in present])
+    for name, settings in actual.items():
+        different = {k: (settings.get(k, ""), v) for k, v in wanted[name].settings.items()}
+        different = {k: pair for k, pair in different.items() if pair[0] != pair[1]}
+        if different:
+            changes.settle[name] = different
+    known = {s: registry.latest(s) for s in registry.subjects()}
+    for subject, codec in subjects(topology, registry, namespace).items():
+        if known.get(subject) != codec.schema and not (
+            subject in known and registry.knows(subject, codec.schema)
+        ):
+            changes.register.append(subject)
+    return changes
+
+
+def apply(
+    topology: Topology,
+    cluster: Cluster,
+    registry: ConfluentRegistry,
+    changes: Changes,
+    lock: Path | None,
+) -> None:
+    """Do what was planned, and write the lock file."""
+    cluster.create({w.name: (w.partitions, w.settings) for w in changes.create})
+    cluster.settle({t: {k: b for k, (_, b) in s.items()} for t, s in changes.settle.items()})
+    codecs = subjects(topology, registry, cluster.settings.namespace)
+    for subject in changes.register:
+        registry.register(subject, codecs[subject].schema)
+    _await_topics(cluster, {w.name for w in changes.create})
+    if lock is not None:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text(
+            json.dumps(_standing(topology, cluster, codecs), indent=1, sort_keys=True) + "\n"
+        )
+
+
+def reset(
+    flow: Flow, cluster: Cluster, *, inputs_too: bool = False, group_too: bool = True
+) -> list[str]:
+    """Delete what a flow wrote, its state and its offsets, so that it begins anew; the topics that were deleted.
+
+    With `inputs_too` the event topics it reads go as well; all its offsets go with them, so that its group, whose static
+    members leave late, need not be waited for (`group_too=False`). Run `apply` afterwards.
+    """
+    prefix = f"{cluster.settings.namespace}." if cluster.settings.namespace else ""
+    written = [stream_of(c).topic for p in flow.processors for c in outputs_of(p)]
+    names = [*written, flow.changelog, flow.journal, flow.clock, flow.control]
+    if inputs_too:
+        names += [stream_of(c).topic for c in flow.inputs]
+    names.append(flow.dead_letter)
+    present = cluster.partitions()
+    doomed = [prefix + n for n in dict.fromkeys(names) if prefix + n in present]
+    if group_too:
+        cluster.forget_group(prefix + flow.name, GROUP_EMPTY_WAIT_S)
+    cluster.delete(doomed)
+    return doomed
+
+
+def _await_topics(cluster: Cluster, names: set[str]) -> None:
+    deadline = time.monotonic() + cluster.settings.request_timeout_s
+    while names - set(cluster.partitions()):
+        if time.monotonic() > deadline:
+            raise BrokerError(f"topics do not appear: {', '.join(sorted(names))}")
+        time.sleep(0.05)
+
+
+def _settings(stream: Stream) -> dict[str, str]:
+    large = {"max.message.bytes": LARGE_RECORD_BYTES} if stream.stage == "model" else {}
+    return {
+        "cleanup.policy": "compact" if stream.compacted else "delete",
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(stream.retention_days * DAY_MS),
+        **large,
+    }
+
+
+def _internal(flow: Flow, partitions: int | None) -> list[tuple[str, int, dict[str, str]]]:
+    data = [stream_of(c) for p in flow.processors for c in (*p.reads, *outputs_of(p))]
+    count = partitions or max((s.partitions for s in data), default=1)
+    kept = {"retention.ms": str(max(s.retention_days for s in data) * DAY_MS)}
+    stamped = {"message.timestamp.type": "LogAppendTime"}
+    compact = {
+        "cleanup.policy": "compact",
+        "segment.bytes": SEGMENT_BYTES,
+        "min.cleanable.dirty.ratio": "0.2",
+        "max.message.bytes": LARGE_RECORD_BYTES,
+    }
+    if not flow.steps:
+        return [(flow.changelog, 1, {**stamped, **compact})]
+    return [
+        (flow.changelog, count, {**stamped, **compact}),
+        (flow.journal, count, {**stamped, **kept, "cleanup.policy": "delete"}),
+        (flow.clock, count, {**stamped, **kept, "cleanup.policy": "delete"}),
+        (flow.control, 1, {**stamped, **kept, "cleanup.policy": "delete"}),
+        (flow.dead_letter, count, {**stamped, **kept, "cleanup.policy": "delete"}),
+    ]
+
+
+def _standing(topology: Topology, cluster: Cluster, codecs: dict[str, Codec]) -> dict[str, Any]:
+    present = cluster.partitions()
+    topics = wishes(topology, cluster.settings.namespace)
+    return {
+        "code_version": topology.code_version,
+        "topics": {n: {**asdict(w), "partitions": present.get(n)} for n, w in topics.items()},
+        "subjects": {s: c.schema for s, c in codecs.items()},
+    }

@@ -1,0 +1,110 @@
+"""The flights flow through real Kafka against the bare loop: the same functions, events and figures, in one run.
+
+What the streams add is fetching, decoding, bounds, lineage, state, encoding and transactions; the ratio says what that costs.
+The streams' time is taken from the first commit of the worker to the last, scaled to all events: starting up is not counted on either
+side, preloading the loop's events is not either.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+from ops import apply as applying
+from ops.connect import Connection, connect
+from ops.demo import run, watch
+from ops.output import say
+from streams.broker import Cluster
+from streams.replay import SourceLoop
+from streams.settings import Settings
+from streams.topology import Topology
+
+NAMESPACE = "bench"
+POLL_S = 0.1
+LOOP = """
+import json, sys
+from ops.bench import loop
+from processors.nycflights.replay import CLOSING_MS, read_timeline
+timeline = read_timeline(int(sys.argv[1]))
+events = list(timeline.records(0))
+result = loop.run(events, timeline.last_ms + CLOSING_MS)
+print(json.dumps({"seconds": result.seconds, "predictions": len(result.predictions)}))
+"""
+
+
+def bench_flow(topology: Topology, flights: int) -> dict[str, Any]:
+    """Rates of both in flights/s, and their ratio."""
+    say(f"bare loop, {flights:,} flights")
+    bare = _bare_loop(flights)
+    say(f"bare loop: {flights / bare['seconds']:,.0f} flights/s; now the streams")
+    streams = _streams(topology, flights)
+    rates = {"streams": flights / streams["seconds"], "river_loop": flights / bare["seconds"]}
+    return {
+        "flights": flights,
+        "rates": {name: round(rate, 1) for name, rate in rates.items()},
+        "ratios": {"river_loop": round(rates["streams"] / rates["river_loop"], 3)},
+        "seconds": {"streams": round(streams["seconds"], 2), "river_loop": round(bare["seconds"], 2)},
+        "worker_rss_mb": streams["rss_mb"],
+        "worker_rss_mb_max": max(streams["rss_mb"].values(), default=None),
+        "predictions": {"streams": streams["predictions"], "river_loop": bare["predictions"]},
+    }
+
+
+def _bare_loop(flights: int) -> dict[str, Any]:
+    command = [sys.executable, "-c", LOOP, str(flights)]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    result: dict[str, Any] = json.loads(found.stdout)
+    return result
+
+
+def _streams(topology: Topology, flights: int) -> dict[str, Any]:
+    connection = _connection()
+    flow, source_flow = topology.flow(run.FLOW), topology.flow(run.SOURCE_FLOW)
+    for one in (flow, source_flow):
+        applying.reset(one, connection.cluster, inputs_too=True, group_too=False)
+    changes = applying.plan_changes(topology, connection.cluster, connection.registry, 1)
+    applying.apply(topology, connection.cluster, connection.registry, changes, None)
+    loop = SourceLoop(
+        topology, source_flow, source_flow.sources[0], connection.cluster, connection.registry, flights=flights
+    )
+    loop.run()
+    ends = watch.sealed_ends(flow, connection)
+    team = run.Workers(1, connection)
+    try:
+        measured = _measure(connection, topology, ends, team)
+    finally:
+        team.stop()
+    counts = watch.written(topology, connection)
+    predictions = sum(n for t, n in counts.items() if ".prediction." in t)
+    return {**measured, "predictions": predictions}
+
+
+def _measure(
+    connection: Connection, topology: Topology, ends: dict[tuple[str, int], int], team: run.Workers
+) -> dict[str, Any]:
+    flow = topology.flow(run.FLOW)
+    total = sum(ends.values())
+    first: tuple[float, int] | None = None
+    rss_mb: dict[str, float] = {}
+    while True:
+        team.check()
+        done = watch.committed(flow, connection)
+        now, count = time.monotonic(), sum(done.values())
+        rss_mb[f"{min(count * 10 // total, 10) * 10} %"] = team.rss_mb_max
+        if first is None and count:
+            first = (now, count)
+        if first is not None and all(done.get(p, 0) >= e for p, e in ends.items()):
+            share = (total - first[1]) / total
+            return {"seconds": (now - first[0]) / share, "rss_mb": rss_mb}
+        time.sleep(POLL_S)
+
+
+def _connection() -> Connection:
+    """The cluster, under a namespace of the bench's own."""
+    connection = connect()
+    settings = Settings(namespace=NAMESPACE)
+    return replace(connection, cluster=Cluster(connection.cluster.bootstrap, settings), settings=settings)

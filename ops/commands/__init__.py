@@ -1,0 +1,1 @@
+"""The commands of `doa`, a module per concern."""

@@ -1,0 +1,38 @@
+"""doa bench: how fast, against what."""
+
+from __future__ import annotations
+
+import click
+
+from ops.output import OUTPUT, print_json, print_table
+from streams.topology import checked, discover
+
+YEAR = 336_776
+
+
+@click.group()
+def bench() -> None:
+    """Measure against a reference, both sides in one run.
+
+    Example: doa bench flow -o json
+    """
+
+
+@bench.command()
+@click.option("--flights", type=click.IntRange(1_000, YEAR), default=YEAR, show_default=True)
+@OUTPUT
+@click.pass_obj
+def flow(packages: tuple[str, ...], flights: int, output: str) -> None:
+    """The flights flow through Kafka, against a bare loop that calls the same functions.
+
+    Example: doa bench flow --flights 90000 -o json
+    """
+    from ops.bench.flow import bench_flow
+
+    result = bench_flow(checked(discover(packages)), flights)
+    if output == "json":
+        print_json(result)
+    else:
+        rows = [[name, rate, result["seconds"][name]] for name, rate in result["rates"].items()]
+        print_table(["side", "flights/s", "seconds"], rows)
+        click.echo(f"ratio {result['ratios']['river_loop']}, worker at most {result['worker_rss_mb_max']:.0f} MB")

@@ -1,0 +1,115 @@
+"""doa schemas: the committed Avro schemas, checked, compared, written and registered."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from ops import apply as applying
+from ops.connect import connect
+from ops.output import OUTPUT, print_json, say
+from schemas import derive
+from schemas.record import Record
+from streams.topology import discover
+
+
+@click.group()
+def schemas() -> None:
+    """Check, compare, write and register the Avro schemas of all streams.
+
+    Example: doa schemas check
+    """
+
+
+def _records(packages: tuple[str, ...]) -> dict[Path, list[type[Record]]]:
+    """The records of each package, by the folder in which their schemas are committed."""
+    topology = discover(packages)
+    folders: dict[Path, list[type[Record]]] = {derive.FOLDER: []}
+    for record in topology.records.values():
+        folders.setdefault(derive.folder_of(record), []).append(record)
+    return folders
+
+
+@schemas.command()
+@OUTPUT
+@click.pass_obj
+def check(packages: tuple[str, ...], output: str) -> None:
+    """Offline: fail on a stale or incompatible schema, and on anything undocumented.
+
+    Example: doa schemas check
+    """
+    problems = [p for folder, records in _records(packages).items() for p in derive.check(records, folder)]
+    if output == "json":
+        print_json({"problems": problems})
+    else:
+        for problem in problems or ["ok"]:
+            click.echo(problem)
+    sys.exit(1 if problems else 0)
+
+
+@schemas.command()
+@click.pass_obj
+def write(packages: tuple[str, ...]) -> None:
+    """Write the `.avsc` files anew; commit them.
+
+    Example: doa schemas write
+    """
+    changed = [p for folder, records in _records(packages).items() for p in derive.write_avsc(records, folder)]
+    for path in changed:
+        click.echo(path.name)
+    say(f"{len(changed)} files changed")
+
+
+@schemas.command()
+@OUTPUT
+@click.pass_obj
+def diff(packages: tuple[str, ...], output: str) -> None:
+    """Compare today's schemas with the committed ones, and say what old records would break; exit 1 if any.
+
+    Example: doa schemas diff
+    """
+    changes = []
+    for folder, records in _records(packages).items():
+        for record in records:
+            path = folder / f"{applying.stream_of(record).topic}.avsc"
+            before = derive.committed(path)
+            after = derive.avro_schema(record)
+            if before != after:
+                old = [] if before is None else json.dumps(before, indent=2).split("\n")
+                lines = list(difflib.unified_diff(old, json.dumps(after, indent=2).split("\n"), lineterm="", n=1))
+                breaks = derive.incompatible(record, path)
+                changes.append({"topic": path.stem, "new": before is None, "breaks": breaks, "lines": lines})
+    if output == "json":
+        print_json({"changes": changes})
+    else:
+        for change in changes:
+            click.echo(f"{change['topic']}: {'new' if change['new'] else 'changed'}")
+            for reason in change["breaks"]:
+                click.echo(f"  breaks old records: {reason}")
+            for line in [] if change["new"] else change["lines"][2:]:
+                click.echo(f"  {line}")
+        if not changes:
+            click.echo("no difference")
+    sys.exit(1 if any(c["breaks"] for c in changes) else 0)
+
+
+@schemas.command()
+@OUTPUT
+@click.pass_obj
+def register(packages: tuple[str, ...], output: str) -> None:
+    """Register every subject, its compatibility set before anything is written. Producers never do this.
+
+    Example: doa schemas register -o json
+    """
+    connection = connect()
+    codecs = applying.subjects(discover(packages), connection.registry, connection.settings.namespace)
+    ids = {s: connection.registry.register(s, c.schema) for s, c in sorted(codecs.items())}
+    if output == "json":
+        print_json(ids)
+    else:
+        for subject, schema_id in ids.items():
+            click.echo(f"{schema_id}\t{subject}")

@@ -1,0 +1,103 @@
+"""doa tap: read any stream, now."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import click
+
+from ops.connect import connect
+from ops.output import OUTPUT, plain
+from streams.tap import Seen, condition, tap
+from streams.topology import discover
+
+COLUMNS_SHOWN = 8
+CELL_MAX = 60
+
+
+@click.command("tap")
+@click.argument("topic")
+@click.option(
+    "--from", "start", default="end", help="beginning, end, -N (the last N) or @TIME. [end]"
+)
+@click.option("-n", "--limit", type=click.IntRange(1), help="Stop after so many records.")
+@click.option(
+    "--where", "conditions", multiple=True, metavar="'FIELD OP LITERAL'", help="Only such records."
+)
+@click.option("--columns", help="Fields to show, separated by commas.")
+@click.option(
+    "--follow/--no-follow",
+    default=None,
+    help="Wait for new records at the end. [only with --from end]",
+)
+@OUTPUT
+@click.pass_obj
+def tap_command(
+    packages: tuple[str, ...],
+    topic: str,
+    start: str,
+    limit: int | None,
+    conditions: tuple[str, ...],
+    columns: str | None,
+    follow: bool | None,
+    output: str,
+) -> None:
+    """Show the records of TOPIC, decoded: id, key and fields. With `-o json` a JSON document per line.
+
+    Example: doa tap flights.prediction.departed --from beginning -n 5 --where 'probability > 0.9'
+    """
+    holds = [condition(text) for text in conditions]
+    connection = connect()
+    names = discover(packages).names
+    shown = columns.split(",") if columns else None
+    records = (
+        s
+        for s in tap(
+            connection.cluster,
+            connection.registry,
+            topic,
+            start=start,
+            follow=start == "end" if follow is None else follow,
+            names=names,
+        )
+        if not holds or (s.value is not None and all(h(s.value) for h in holds))
+    )
+    header: list[str] | None = None
+    for record in islice(records, limit):
+        if output == "json":
+            click.echo(json.dumps(_document(record, shown), default=_hex))
+        else:
+            fields = shown or list(record.value or {})[:COLUMNS_SHOWN]
+            if fields != header and record.error is None:
+                header = fields
+                click.echo("\t".join(["id", "key", *fields]))
+            click.echo(_line(record, fields))
+        sys.stdout.flush()
+
+
+def _document(record: Seen, shown: list[str] | None) -> dict[str, Any]:
+    document = asdict(record)
+    if shown is not None and record.value is not None:
+        document["value"] = {name: record.value.get(name) for name in shown}
+    return document
+
+
+def _line(record: Seen, fields: list[str]) -> str:
+    if record.error is not None:
+        note = record.headers.get("error.message")
+        text = (
+            [f"0x{record.hex}", f"({record.error})"] if note is None else [note, f"0x{record.hex}"]
+        )
+    elif record.value is None:
+        text = ["(tombstone)"]
+    else:
+        text = [plain(record.value.get(f)).replace("\\[", "[")[:CELL_MAX] for f in fields]
+    return "\t".join([record.id, record.key or "-", *text])
+
+
+def _hex(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,60 @@
+"""doa worker | control: run flows, and talk to them while they run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from ops.connect import connect
+from ops.output import say
+from streams.hosted import send_control
+from streams.plan import Plan
+from streams.topology import checked, discover
+
+
+@click.command()
+@click.argument("flows", nargs=-1)
+@click.option("--slot", type=click.IntRange(0), help="Stable number of this worker. [the lowest free one]")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of a source, such as flights=1000."
+)
+@click.pass_obj
+def worker(packages: tuple[str, ...], flows: tuple[str, ...], slot: int | None, options: tuple[str, ...]) -> None:
+    """Run FLOWS (all that read streams, if none is named) until Ctrl-C; as many workers as you like share the work.
+
+    Example: doa worker flights --slot 1
+    """
+    from ops.worker import run_worker
+
+    sys.exit(run_worker(flows, slot, packages=packages, **dict(map(_option, options))))
+
+
+@click.command()
+@click.argument("verb", type=click.Choice(["pause", "resume", "drain"]))
+@click.argument("flow")
+@click.option("--reason", default="asked for on the command line", help="Shown by the worker's ready view.")
+@click.pass_obj
+def control(packages: tuple[str, ...], verb: str, flow: str, reason: str) -> None:
+    """Pause, resume or drain FLOW on all its workers.
+
+    Example: doa control pause flights --reason "registry is being moved"
+    """
+    topology = checked(discover(packages))
+    connection = connect()
+    plan = Plan(topology.flow(flow), connection.registry, connection.settings.namespace)
+    send_control(connection.cluster, plan, verb, reason)
+    say(f"{verb} was sent to {flow}")
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as flights=1000")
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            pass  # not a number of this kind
+    return name, value

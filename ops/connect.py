@@ -1,0 +1,60 @@
+"""Where Kafka and the registry are: as the settings say, else the embedded stack of this checkout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.stack import Stack, default_home
+from streams.broker import Cluster
+from streams.errors import BrokerError, StreamsError
+from streams.registry import ConfluentRegistry
+from streams.settings import Settings
+from streams.snapshot import Keys
+
+
+class NotConnected(StreamsError):
+    """Neither the settings nor a running embedded stack say where Kafka is."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A cluster, its registry, and what signs snapshots there."""
+
+    cluster: Cluster
+    registry: ConfluentRegistry
+    settings: Settings
+    keys: Keys
+
+
+def home_of(settings: Settings) -> Path:
+    """Where the embedded stack, keys and locks live."""
+    return settings.home or default_home()
+
+
+def connect(settings: Settings | None = None) -> Connection:
+    """Reach the cluster, or say what to do: NotConnected, BrokerError."""
+    settings = settings or Settings()
+    home = home_of(settings)
+    bootstrap, registry_url = settings.bootstrap, settings.registry_url
+    if bootstrap is None or registry_url is None:
+        status = Stack(home).status()
+        if not status.up:
+            raise NotConnected(
+                "no Kafka is running for this checkout; run: doa up (or set DOA_BOOTSTRAP and DOA_REGISTRY_URL)"
+            )
+        bootstrap = bootstrap or f"127.0.0.1:{status.kafka.port}"
+        registry_url = registry_url or f"http://127.0.0.1:{status.registry.port}/apis/ccompat/v7"
+    cluster = Cluster(bootstrap, settings)
+    try:
+        cluster.partitions()
+    except BrokerError as error:
+        raise NotConnected(
+            f"Kafka at {bootstrap} does not answer ({error}); run: doa status"
+        ) from error
+    return Connection(
+        cluster,
+        ConfluentRegistry(registry_url, settings),
+        settings,
+        Keys.load_or_create(home / "keys.json"),
+    )

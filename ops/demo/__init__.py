@@ -1,0 +1,1 @@
+"""The main job: real flights through the streams, learned online, watched while they run, summed up at the end."""

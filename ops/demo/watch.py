@@ -1,0 +1,137 @@
+"""What the demo sees of its run, all of it read from the cluster: positions, scores, counts. It never asks the worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+from ops.connect import Connection
+from processors.monitoring.score import merge
+from schemas.flights_score import DepartedScore, PlannedScore, Score
+from streams.broker import END, KafkaLog, stored_of, translated
+from streams.codec import Codec
+from streams.errors import BrokerError
+from streams.lineage import HEADER, header_number
+from streams.plan import Plan
+from streams.topology import Flow, Topology, outputs_of, stream_of
+
+SCORES: dict[str, type[Score]] = {"planned": PlannedScore, "departed": DepartedScore}
+
+
+def sealed_ends(flow: Flow, connection: Connection) -> dict[tuple[str, int], int]:
+    """For each input partition the offset after its last record (the end offset counts transaction markers too)."""
+    plan = Plan(flow, connection.registry, connection.settings.namespace)
+    counts = connection.cluster.partitions()
+    ends: dict[tuple[str, int], int] = {}
+    log = connection.cluster.log()
+    try:
+        for source in plan.inputs:
+            for number in range(counts[source.topic]):
+                last = log.last(source.topic, number)
+                ends[(source.topic, number)] = 0 if last is None else last.offset + 1
+    finally:
+        log.close()
+    return ends
+
+
+def committed(flow: Flow, connection: Connection) -> dict[tuple[str, int], int]:
+    """How far the group of a flow has come."""
+    prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
+    asked = [ConsumerGroupTopicPartitions(prefix + flow.name)]
+    with translated("list_consumer_group_offsets"):
+        futures = connection.cluster.admin().list_consumer_group_offsets(asked)
+        found = next(iter(futures.values())).result()
+    return {(p.topic, p.partition): p.offset for p in found.topic_partitions if p.offset >= 0}
+
+
+@dataclass
+class ScoreBoard:
+    """The latest score of every airport and horizon, as they appear in their streams."""
+
+    connection: Connection
+    latest: dict[str, dict[str, Score]] = field(default_factory=lambda: {h: {} for h in SCORES})
+
+    def __post_init__(self) -> None:
+        prefix = f"{self.connection.settings.namespace}." if self.connection.settings.namespace else ""
+        registry = self.connection.registry
+        self._codecs: dict[str, tuple[str, Codec]] = {}
+        for horizon, record in SCORES.items():
+            topic = prefix + stream_of(record).topic
+            self._codecs[topic] = (horizon, Codec(record, f"{topic}-value", registry))
+        counts = self.connection.cluster.partitions()
+        self._consumer = self.connection.cluster.consumer("doa-demo")
+        self._consumer.assign(
+            [TopicPartition(t, n, 0) for t in self._codecs for n in range(counts[t])]
+        )
+
+    def refresh(self, wait_s: float = 0.0) -> None:
+        """Read what is new."""
+        for message in self._consumer.consume(200, wait_s):
+            if message.error() is not None:
+                if message.error().code() != END:
+                    raise BrokerError(message.error().str())
+                continue
+            horizon, codec = self._codecs[message.topic()]
+            score = codec.decode(stored_of(message).value)
+            self.latest[horizon][score.origin] = score
+
+    def merged(self, horizon: str) -> Score | None:
+        """The score of all airports together."""
+        scores = self.latest[horizon]
+        return merge(SCORES[horizon], [scores[o] for o in sorted(scores)]) if scores else None
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._consumer.close()
+
+
+def written(topology: Topology, connection: Connection) -> dict[str, int]:
+    """How many records each derived stream holds: the last id of each partition says it."""
+    prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
+    counts = connection.cluster.partitions()
+    log = connection.cluster.log()
+    try:
+        return {
+            topic: sum(_count(log, prefix + topic, n) for n in range(counts[prefix + topic]))
+            for flow in topology.flows.values()
+            for processor in flow.processors
+            for topic in dict.fromkeys(stream_of(c).topic for c in outputs_of(processor))
+        }
+    finally:
+        log.close()
+
+
+def pending(flow: Flow, connection: Connection, tables: dict[str, str]) -> dict[str, int]:
+    """Open entries of tables, by a name of the caller's: counted in the changelog, tombstones left out."""
+    prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
+    topic = prefix + flow.changelog
+    living: set[bytes] = set()
+    log = connection.cluster.log()
+    try:
+        for number in range(connection.cluster.partitions()[topic]):
+            for stored in log.records(topic, number):
+                assert stored.key is not None, "every record of a changelog has a key"
+                (living.add if stored.value else living.discard)(stored.key)
+    finally:
+        log.close()
+    return {
+        name: sum(key.startswith(start.encode()) for key in living) for name, start in tables.items()
+    }
+
+
+def dead_letters(flow: Flow, connection: Connection) -> int:
+    """Records in the dead-letter topic of a flow's domain."""
+    prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
+    topic = prefix + flow.dead_letter
+    log = connection.cluster.log()
+    try:
+        count = connection.cluster.partitions()[topic]
+        return sum(1 for n in range(count) for _ in log.records(topic, n))
+    finally:
+        log.close()
+
+
+def _count(log: KafkaLog, topic: str, number: int) -> int:
+    last = log.last(topic, number)
+    return 0 if last is None else header_number(last.headers[HEADER]) + 1

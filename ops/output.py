@@ -1,0 +1,61 @@
+"""What commands print: tables for people, one JSON document on stdout for programs; everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print the result.",
+)
+
+
+def console() -> Console:
+    """Where tables go. Pipes get full lines instead of the width of a terminal."""
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+
+
+def notes() -> Console:
+    """Where progress and remarks go."""
+    return Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """A remark on stderr."""
+    click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """The one JSON document of a command."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None
+) -> None:
+    """A plain table; cells are text, never markup."""
+    table = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(cell) for cell in row))
+    console().print(table, markup=False)
+
+
+def plain(cell: Any) -> str:
+    """A cell as text: floats short, control characters shown, brackets kept from being markup."""
+    if cell is None:
+        return "-"
+    text = f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    visible = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return visible.replace("[", "\\[")

@@ -1,0 +1,1 @@
+"""How questions get their labels. No flow of its own."""

@@ -1,0 +1,1 @@
+"""How well what was served held, and whether that changed. No flow of its own."""

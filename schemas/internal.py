@@ -1,0 +1,45 @@
+"""The records that the runtime keeps for itself, in the internal topics of a flow."""
+
+from __future__ import annotations
+
+from schemas.record import Record, field
+
+
+class ClockTick(Record):
+    """Moves the time of one partition, in `<flow>-clock`: the end of a replay, or of a silence."""
+
+    at_ms: int = field("Event time that has been reached.", unit="ms", ge=0)
+
+
+class UnitState(Record):
+    """What a unit remembers besides its tables, in `<flow>-changelog` under the key `unit`."""
+
+    time_ms: int = field("Event time that the unit has reached.", unit="ms")
+    written: dict[str, int] = field("Records that the unit has written, by topic.")
+
+
+class SeenIds(Record):
+    """Unique fields of the events of one hour, in `<flow>-changelog`."""
+
+    ids: list[str] = field("The values that were seen.", sensitivity="internal")
+
+
+class JournalEntry(Record):
+    """The input that one transaction took, in order, in `<flow>-journal`."""
+
+    code_version: str = field("Code that processed it.")
+    inputs: list[str] = field("Topics that were read; their indices stand in `runs`.")
+    starts: list[int] = field("Offset of the first record taken of each topic, -1 for none.")
+    runs: list[int] = field(
+        "Alternately an index into `inputs` and a count of records taken from it."
+    )
+
+
+class ControlCommand(Record):
+    """What an operator asks of every worker of a flow, in `<flow>-control` under the key of the
+    flow's name.
+    """
+
+    verb: str = field("What the workers shall do.", pattern="^(pause|resume|drain)$")
+    reason: str = field("Why; a pause shows it until it ends.", max_length=400)
+    at_ms: int = field("When it was asked for.", unit="ms", ge=0)

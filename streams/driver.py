@@ -1,0 +1,196 @@
+"""The in-memory twin of the transactional loop: the same units, codecs and lineage over lists instead of topics.
+
+For tests: publish records, run, read what came of them. `CRASH` between records drops everything that was not committed and
+restores the units from the lists, as a killed worker would from Kafka.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, Final
+
+from schemas.internal import ClockTick
+from schemas.record import Record
+from streams.codec import MemoryRegistry, Registry
+from streams.errors import Refusal, Rollback
+from streams.intake import intake
+from streams.lineage import HEADER, Origin, unpack_header
+from streams.merge import Merge, Stored
+from streams.partition import partition_of
+from streams.plan import Plan
+from streams.processor import Clock, RecordClass
+from streams.restore import restore
+from streams.snapshot import Keys
+from streams.topology import Flow, Topology, stream_of
+from streams.unit import Output, Unit
+
+CRASH: Final = object()
+APPENDED_MS = 4_000_000_000_000  # driver time: no event of this century lies ahead of it
+
+
+class Driver:
+    """Runs one flow in memory.
+
+    `batch_records` is the size of a transaction; the outputs do not depend on it.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        *,
+        partitions: int = 1,
+        batch_records: int = 1_000,
+        registry: Registry | None = None,
+        keys: Keys | None = None,
+    ) -> None:
+        self.flow = flow
+        self.partitions = partitions
+        self.batch_records = batch_records
+        self.plan = Plan(flow, registry or MemoryRegistry(), keys=keys or Keys.generate())
+        self.logs: dict[tuple[str, int], list[Stored]] = {}
+        self.committed = {p: [0] * len(self.plan.inputs) for p in range(partitions)}
+        self.units = {p: self._unit(p) for p in range(partitions)}
+
+    # --- Log
+
+    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
+        """All records of a partition from an offset on."""
+        return iter(self.logs.get((topic, partition), [])[max(start, 0) :])
+
+    def last(self, topic: str, partition: int) -> Stored | None:
+        """The last record of a partition."""
+        log = self.logs.get((topic, partition))
+        return log[-1] if log else None
+
+    # --- producers and readers
+
+    def publish(self, record: Record) -> None:
+        """Append an event, as a foreign producer would."""
+        stream = stream_of(type(record))
+        key = getattr(record, stream.key)
+        value = self.plan.codec(type(record)).encode(record)
+        self.publish_raw(stream.topic, key.encode(), value, partition_of(key, self.partitions))
+
+    def publish_raw(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int = 0,
+        **headers: bytes,
+    ) -> None:
+        """Append any bytes to a topic."""
+        log = self.logs.setdefault((topic, partition), [])
+        log.append(Stored(len(log), key, value, headers, APPENDED_MS))
+
+    def read(self, record: RecordClass) -> list[Any]:
+        """All records of a stream, partition by partition."""
+        codec = self.plan.codec(record)
+        return [codec.decode(stored.value) for stored in self.stored(stream_of(record).topic)]
+
+    def origins(self, record: RecordClass, names: dict[bytes, str] | None = None) -> list[Origin]:
+        """Where the records of a stream came from."""
+        known = names or Topology({self.flow.name: self.flow}).names
+        topic = stream_of(record).topic
+        return [unpack_header(stored.headers[HEADER], known) for stored in self.stored(topic)]
+
+    @property
+    def dead_letters(self) -> list[Stored]:
+        """What could not be processed."""
+        return self.stored(self.flow.dead_letter)
+
+    def stored(self, topic: str) -> list[Stored]:
+        """The records of a topic as bytes, partition by partition."""
+        return [s for p in range(self.partitions) for s in self.records(topic, p)]
+
+    # --- running
+
+    def run(self, items: Iterable[Record | Clock | object] = ()) -> Driver:
+        """Publish items and process all there is. A `Clock` moves time; `CRASH` kills and restores.
+
+        What is published up to a `CRASH` is processed before it, but its last batch is not committed.
+        """
+        for item in items:
+            if item is CRASH:
+                self.process(commit_last=False)
+                self.crash()
+            elif isinstance(item, Clock):
+                tick = self.plan.inputs[-1].codec.encode(ClockTick(at_ms=item.at_ms))
+                for partition in range(self.partitions):
+                    self.publish_raw(self.flow.clock, None, tick, partition)
+            else:
+                assert isinstance(item, Record), (
+                    f"a record, a Clock or CRASH was expected, not {item!r}"
+                )
+                self.publish(item)
+        self.process()
+        return self
+
+    def crash(self) -> None:
+        """Forget all memory; restore from the lists."""
+        self.units = {p: self._restored(p) for p in range(self.partitions)}
+
+    def process(self, commit_last: bool = True) -> None:
+        """Take everything that was published, in merged order, partition by partition."""
+        for partition in range(self.partitions):
+            while not self._process(partition, commit_last):
+                pass
+
+    def _process(self, partition: int, commit_last: bool) -> bool:
+        """Process one partition to its end; False when a rollback asks to begin again."""
+        unit = self.units[partition]
+        merge = self._merge(partition)
+        positions = list(self.committed[partition])
+        taken = 0
+        try:
+            while (item := merge.pop()) is not None:
+                unit.take(item)
+                positions[item.source] = item.offset + 1
+                taken += 1
+                if taken % self.batch_records == 0:
+                    self._commit(unit, positions)
+        except Rollback as rollback:
+            refused = unit.refused
+            self.units[partition] = self._restored(partition)
+            self.units[partition].refused = {
+                **refused,
+                (rollback.processor, rollback.reference): Refusal(str(rollback)),
+            }
+            return False
+        if commit_last and positions != self.committed[partition]:
+            self._commit(unit, positions)
+        return True
+
+    def _merge(self, partition: int) -> Merge:
+        logs = [self.logs.get((i.topic, partition), []) for i in self.plan.inputs]
+        starts = self.committed[partition]
+        decode = partial(intake, self.plan, partition, self.partitions)
+        merge = Merge([len(log) for log in logs], list(starts), decode)
+        for source, log in enumerate(logs):
+            for stored in log[starts[source] :]:
+                merge.push(source, stored)
+        return merge
+
+    def _commit(self, unit: Unit, positions: list[int]) -> None:
+        for output in unit.flush():
+            self._append(output, unit.partition)
+        self.committed[unit.partition] = list(positions)
+
+    def _append(self, output: Output, partition: int) -> None:
+        log = self.logs.setdefault((output.topic, partition), [])
+        key = output.key.encode() if isinstance(output.key, str) else output.key
+        log.append(Stored(len(log), key, output.value, dict(output.headers), APPENDED_MS))
+
+    def _unit(self, partition: int) -> Unit:
+        return Unit(
+            self.plan,
+            partition,
+            self.partitions,
+            lambda topic: len(self.logs.get((topic, partition), [])),
+        )
+
+    def _restored(self, partition: int) -> Unit:
+        unit = self._unit(partition)
+        restore(unit, self)
+        return unit

@@ -1,0 +1,148 @@
+"""Every error of ours, as a tree.
+
+StreamsError
+├── TopologyError            a declaration is wrong; raised before the first poll
+├── DataError                one record cannot be processed; it becomes a dead letter
+│   ├── EmptyValue           a null where no tombstone is allowed
+│   ├── WireFormat           not five bytes of Confluent header and an Avro body
+│   ├── UnknownSchema        the registry does not know the schema id
+│   ├── SubjectMismatch      the schema id belongs to another subject
+│   ├── Undecodable          the Avro body is cut short, too long or invalid
+│   ├── OutOfBounds          a field breaks its declared bounds
+│   ├── WrongPartition       the key belongs to another partition
+│   ├── FutureEvent          the event time is further ahead of the append time than declared
+│   ├── Duplicate            an event with the same unique field was seen before
+│   ├── Refusal              a processor says that it cannot take this record
+│   └── ProcessorFault       a processor raised something else
+├── BrokerError              Kafka does not do what it was asked; retried, then paused
+│   ├── Fenced               another worker has our transactional id or our partitions
+│   └── OutcomeUnknown       a commit or abort timed out; the outcome must be re-read
+├── RegistryError            the schema registry cannot be reached; paused, never dead-lettered
+├── SnapshotError            a snapshot is not ours, not whole or not safe
+│   └── VersionSkew          a snapshot of another python or river; rebuild it by replay
+├── Stuck                    records wait and nothing moves, without a reason; the worker exits
+└── Rollback                 a record half changed a state; run the batch again without it
+"""
+
+from __future__ import annotations
+
+
+class StreamsError(Exception):
+    """Root of all errors of ours."""
+
+
+class TopologyError(StreamsError):
+    """A declaration is wrong: one sentence that names the offender."""
+
+
+class DataError(StreamsError):
+    """One record cannot be processed. `code` is the error class in its dead letter."""
+
+    code = "DATA"
+
+
+class EmptyValue(DataError):
+    """The value is null, and the topic is not compacted."""
+
+    code = "EMPTY"
+
+
+class WireFormat(DataError):
+    """The value does not begin with the magic byte and a schema id."""
+
+    code = "WIRE_FORMAT"
+
+
+class UnknownSchema(DataError):
+    """The registry answers that it has no schema of this id."""
+
+    code = "UNKNOWN_SCHEMA"
+
+
+class SubjectMismatch(DataError):
+    """The schema is registered, but not for this topic."""
+
+    code = "SUBJECT_MISMATCH"
+
+
+class Undecodable(DataError):
+    """The body is not exactly one Avro record of its writer's schema."""
+
+    code = "UNDECODABLE"
+
+
+class OutOfBounds(DataError):
+    """A field breaks a bound that its record declares."""
+
+    code = "OUT_OF_BOUNDS"
+
+
+class WrongPartition(DataError):
+    """The key hashes (murmur2) to another partition than the one it was found in."""
+
+    code = "WRONG_PARTITION"
+
+
+class FutureEvent(DataError):
+    """The event time lies further ahead of the append time than the stream allows."""
+
+    code = "FUTURE_EVENT"
+
+
+class Duplicate(DataError):
+    """The unique field of this event was seen before."""
+
+    code = "DUPLICATE"
+
+
+class Refusal(DataError):
+    """A processor says why it cannot take this record."""
+
+    code = "REFUSED"
+
+
+class ProcessorFault(DataError):
+    """A processor raised an exception that is not a `Refusal`."""
+
+    code = "PROCESSOR_FAULT"
+
+
+class BrokerError(StreamsError):
+    """Kafka does not do what it was asked."""
+
+
+class Fenced(BrokerError):
+    """A younger worker has taken over; this one must stop."""
+
+
+class OutcomeUnknown(BrokerError):
+    """A commit or an abort timed out; only the broker knows what came of it."""
+
+
+class RegistryError(StreamsError):
+    """The schema registry does not answer."""
+
+
+class SnapshotError(StreamsError):
+    """A snapshot is not ours, not whole or not safe to load."""
+
+
+class VersionSkew(SnapshotError):
+    """A snapshot was made by another python or river."""
+
+
+class Stuck(StreamsError):
+    """Records wait, nothing moves, and no reason is known."""
+
+
+class Rollback(StreamsError):
+    """A record raised in a processor that changes its state in place.
+
+    `processor` and `reference` name the pair that is refused when the batch runs again.
+    """
+
+    def __init__(self, processor: str, reference: bytes, cause: BaseException) -> None:
+        super().__init__(f"{processor}: {cause}")
+        self.processor = processor
+        self.reference = reference
+        self.cause = cause

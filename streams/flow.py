@@ -1,0 +1,434 @@
+"""The transactional loop: fetch, merge, process, produce, and commit outputs, state, journal and offsets as one.
+
+Guarantee: exactly once. Whatever is killed at any time, what readers of committed records see is what an undisturbed run
+would have written. State in memory is only trusted while its transaction lives: on abort it is dropped and restored.
+
+One loop runs on one thread with one consumer and one transactional producer (KIP-447). Order at the start:
+`init_transactions` fences the predecessor, then committed offsets, then the horizon, then the state.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from functools import partial
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from streams.broker import END, Cluster, stored_of, translated
+from streams.errors import (
+    BrokerError,
+    DataError,
+    Fenced,
+    Refusal,
+    RegistryError,
+    Rollback,
+    StreamsError,
+)
+from streams.intake import intake
+from streams.merge import Merge
+from streams.plan import Plan
+from streams.restore import restore
+from streams.tally import Tally
+from streams.unit import Output, Unit
+
+OUTPUTS_CHUNK = (
+    500  # records handed to the producer at once, so that it sends while the unit goes on
+)
+LOOK_S = 0.5  # how old the ends are that `lags` goes by
+
+
+class FlowLoop:
+    """Runs one flow as one member of its group until it is stopped."""
+
+    def __init__(self, plan: Plan, cluster: Cluster, slot: int) -> None:
+        self.plan = plan
+        self.cluster = cluster
+        self.settings = cluster.settings
+        self.group = plan.topic(plan.flow.name)
+        self.transactional_id = f"{self.group}.{slot}"
+        self.slot = slot
+        self.units: dict[int, Unit] = {}
+        self.merges: dict[int, Merge] = {}
+        self.refused: dict[tuple[str, bytes], DataError] = {}
+        self.tally = Tally()
+        self.failures, self._failed_at = 0, -1
+        self.commits = self.aborts = self.records_in = self.records_out = self.dead_letters = 0
+        self.progressed_at = time.monotonic()
+        self._waits: str | None = "starting"
+        self._told: str | None = None
+        self._stopping = threading.Event()
+        self._paused = threading.Event()
+        self._inputs = {i.topic: n for n, i in enumerate(plan.inputs)}
+        self._open = False
+        self._taken = 0
+        self._began = 0.0
+        self._starved = True
+        self._asleep: set[tuple[str, int]] = set()
+        self._ends: dict[tuple[str, int], int] = {}
+        self._look_at = 0.0
+        self._reassigned: list[int] | None = None
+        self._dead_letters_before = 0
+        self._consumer: Consumer
+        self._producer: Producer
+
+    # --- what operators say
+
+    def stop(self) -> None:
+        """Commit what is in hand and end."""
+        self._stopping.set()
+
+    def pause(self, reason: str) -> None:
+        """Take no more records, but keep the partitions."""
+        self._told = reason
+        self._paused.set()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._paused.clear()
+        self._told = None
+        self.progressed_at = time.monotonic()
+
+    @property
+    def reason(self) -> str | None:
+        """Why no records are taken; None while they are."""
+        return self._waits or self._told
+
+    @property
+    def lag(self) -> int:
+        """Records below the horizon, or fetched, that have not been taken."""
+        behind = 0
+        for merge in list(self.merges.values()):
+            ahead = [max(h - p, 0) for h, p in zip(merge.horizons, merge.positions, strict=True)]
+            behind += sum(ahead) + merge.queued
+        return behind
+
+    def lags(self) -> dict[tuple[str, int], int]:
+        """Records not yet taken, by topic and partition, as far as the last fetch could see."""
+        found = {}
+        for number, merge in list(self.merges.items()):
+            for source, plan in enumerate(self.plan.inputs):
+                end = self._ends.get((plan.topic, number), 0)
+                found[(plan.name, number)] = merge.behind(source, end)
+        return found
+
+    @property
+    def stuck(self) -> bool:
+        """Records wait, nothing moves, and there is no reason."""
+        idle = time.monotonic() - self.progressed_at
+        return self.reason is None and self.lag > 0 and idle > self.settings.stuck_s
+
+    # --- the loop
+
+    def run(self) -> None:
+        """Run until stopped; Fenced when a younger worker has the same slot."""
+        self._connect()
+        gc.freeze()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._turn()
+                except Rollback as rollback:
+                    self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
+                    self._recover()
+                except Fenced:
+                    raise
+                except (BrokerError, RegistryError) as error:
+                    self._outage(error)
+            if self._open:
+                self._commit()
+        finally:
+            gc.unfreeze()
+            gc.enable()
+            self._close()
+
+    def _turn(self) -> None:
+        """Fetch once, process what is ready, commit when the batch is full or old."""
+        ready = any(m.ready for m in self.merges.values()) and not self._paused.is_set()
+        self._fetch(0.0 if ready else self._patience())
+        if self._reassigned is not None:
+            self._restore_units()
+        if not self._paused.is_set():
+            for number, merge in self.merges.items():
+                self._process(self.units[number], merge)
+        if self._open and self._due():
+            self._commit()
+        if time.monotonic() > self._look_at:
+            self._look()
+
+    def _look(self) -> None:
+        """Note where the inputs end. Here, since a consumer serves one thread: another one would starve."""
+        self._look_at = time.monotonic() + LOOK_S
+        for number in self.merges:
+            for plan in self.plan.inputs:
+                place = TopicPartition(plan.topic, number)
+                _, end = self._consumer.get_watermark_offsets(place, cached=True)
+                self._ends[(plan.topic, number)] = end
+
+    def _patience(self) -> float:
+        left = self.settings.idle_commit_ms / 1_000
+        if self._open:
+            left -= time.monotonic() - self._began
+        return max(left, 0.001)
+
+    def _due(self) -> bool:
+        age_ms = (time.monotonic() - self._began) * 1_000
+        full = self._taken >= self.settings.batch_records_max
+        heavy = sum(u.bytes_out for u in self.units.values()) >= self.settings.batch_bytes_max
+        idle = self._starved and not any(m.ready for m in self.merges.values())
+        old = age_ms >= (self.settings.idle_commit_ms if idle else self.settings.batch_ms_max)
+        return full or heavy or old or self._paused.is_set()
+
+    def _process(self, unit: Unit, merge: Merge) -> None:
+        """Take what the merge gives, up to the size of a batch."""
+        room = self.settings.batch_records_max - self._taken
+        taken = 0
+        while taken < room:
+            item = merge.pop()
+            if item is None:
+                break
+            if not self._open:
+                self._begin()
+            unit.take(item)
+            taken += 1
+            if len(unit.outputs) >= OUTPUTS_CHUNK:
+                self._produce(unit.partition, unit.take_outputs())
+                if (time.monotonic() - self._began) * 1_000 > self.settings.batch_ms_max:
+                    break
+        self._taken += taken
+        for source, queue in enumerate(merge.queues):
+            if self._asleep and len(queue) * 2 < self.settings.queue_records_max:
+                self._wake(self.plan.inputs[source].topic, unit.partition)
+
+    def _fetch(self, patience_s: float) -> None:
+        """Hand what has arrived to the merges; wait for a first record, never for a full fetch."""
+        messages = self._consumer.consume(1, patience_s)
+        if messages:
+            messages += self._consumer.consume(self.settings.fetch_records - 1, 0.0)
+        self._starved = len(messages) < self.settings.fetch_records
+        for message in messages:
+            error = message.error()
+            topic, number = message.topic(), message.partition()
+            merge = self.merges.get(number)
+            if error is not None and error.code() != END:
+                if error.fatal() or not error.retriable():
+                    self._raise(error)
+                continue
+            if merge is None or self._reassigned is not None:
+                continue  # fetched before a rebalance; it will be fetched again
+            source = self._inputs[topic]
+            if error is not None:
+                merge.reached(source, message.offset())
+                continue
+            merge.push(source, stored_of(message))
+            if len(merge.queues[source]) >= self.settings.queue_records_max:
+                self._sleep(topic, number)
+
+    def _raise(self, error: Any) -> None:
+        with translated("consume"):
+            raise KafkaException(error)
+
+    def _sleep(self, topic: str, number: int) -> None:
+        if (topic, number) not in self._asleep:
+            self._asleep.add((topic, number))
+            self._consumer.pause([TopicPartition(topic, number)])
+
+    def _wake(self, topic: str, number: int) -> None:
+        if (topic, number) in self._asleep:
+            self._asleep.discard((topic, number))
+            self._consumer.resume([TopicPartition(topic, number)])
+
+    # --- transactions
+
+    def _begin(self) -> None:
+        with translated("begin_transaction"):
+            self._producer.begin_transaction()
+        self._open, self._taken, self._began = True, 0, time.monotonic()
+        gc.disable()
+
+    def _produce(self, number: int, outputs: list[Output]) -> None:
+        produce = self._producer.produce
+        for topic, key, value, headers in outputs:
+            while True:
+                try:
+                    produce(topic, value, key, number, headers=headers)
+                    break
+                except BufferError:
+                    self._producer.poll(0.01)
+        self._producer.poll(0)
+
+    def _commit(self) -> None:
+        """Write state and journal, and make everything since `_begin` visible together with the offsets."""
+        self._note_dead_letters()
+        offsets = []
+        for number, unit in self.units.items():
+            offsets += [
+                TopicPartition(self.plan.inputs[source].topic, number, offset)
+                for source, offset in unit.taken_to().items()
+            ]
+            if unit.touched:
+                self._produce(number, unit.flush())
+        with translated("send_offsets_to_transaction"):
+            group = self._consumer.consumer_group_metadata()
+            self._producer.send_offsets_to_transaction(
+                offsets, group, self.settings.commit_timeout_s
+            )
+        with translated("commit_transaction"):
+            self._producer.commit_transaction(self.settings.commit_timeout_s)
+        self._open = False
+        self.commits += 1
+        self.records_in += self._taken
+        self._taken = 0
+        self.refused.clear()
+        self.progressed_at = time.monotonic()
+        gc.enable()
+
+    def _note_dead_letters(self) -> None:
+        counts = self.tally.read(self.units).values()
+        self.records_out = sum(c.records_out for c in counts)
+        self.dead_letters = sum(c.dead_letters for c in counts)
+
+    def _abort(self) -> None:
+        """End the transaction without a trace; what memory holds of it must be dropped by the caller."""
+        if not self._open:
+            return
+        self._open, self._taken = False, 0
+        self.aborts += 1
+        gc.enable()
+        with translated("abort_transaction"):
+            self._producer.abort_transaction(self.settings.commit_timeout_s)
+
+    # --- partitions come and go
+
+    def _connect(self) -> None:
+        for codec in self.plan.subjects().values():
+            codec.register()
+        self._producer = self.cluster.producer(self.transactional_id)
+        self._consumer = self.cluster.member(self.group, self.slot)
+        topics = [i.topic for i in self.plan.inputs]
+        self._consumer.subscribe(
+            topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+        self._waits = "waiting for partitions"
+
+    def _close(self) -> None:
+        try:
+            self._abort()
+        except StreamsError:
+            pass  # the transaction times out by itself, or our successor has fenced it
+        self._consumer.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Check that units are whole, and start from what is committed."""
+        by_number: dict[int, set[str]] = {}
+        for p in partitions:
+            by_number.setdefault(p.partition, set()).add(p.topic)
+        for number, topics in by_number.items():
+            missing = set(self._inputs) - topics
+            if missing:
+                raise BrokerError(
+                    f"partition {number} was assigned without {', '.join(sorted(missing))}; "
+                    "all inputs of a flow need the same partition count (run: doa apply)"
+                )
+        self._reassigned = sorted(by_number)
+        consumer.assign([])  # nothing is fetched before the state is restored
+
+    def _on_revoke(self, consumer: Consumer, _: list[TopicPartition]) -> None:
+        """Commit what is in hand, or leave no trace of it; then give the partitions up."""
+        try:
+            if self._open:
+                self._commit()
+        except StreamsError:
+            self._drop_transaction()
+        self._drop_units()
+        consumer.unassign()
+
+    def _on_lost(self, consumer: Consumer, _: list[TopicPartition]) -> None:
+        self._drop_transaction()
+        self._drop_units()
+        consumer.unassign()
+
+    def _drop_transaction(self) -> None:
+        try:
+            self._abort()
+        except StreamsError:
+            self._producer = self.cluster.producer(self.transactional_id)
+
+    def _drop_units(self) -> None:
+        self.tally.drop(self.units)
+        self.merges, self._reassigned = {}, None
+        self._asleep.clear()
+
+    def _restore_units(self) -> None:
+        """Build the units of all assigned partitions from their topics."""
+        numbers, self._reassigned = self._reassigned or [], None
+        self._waits = "restoring"
+        wanted = [(i.topic, n) for n in numbers for i in self.plan.inputs]
+        with translated("committed"):
+            timeout = self.settings.transaction_timeout_ms / 1_000 + self.settings.request_timeout_s
+            committed = self._consumer.committed([TopicPartition(t, n) for t, n in wanted], timeout)
+        horizons = self.cluster.ends(wanted)
+        starts = {(p.topic, p.partition): max(p.offset, 0) for p in committed}
+        log = self.cluster.log()
+        try:
+            for n in numbers:
+                unit = Unit(self.plan, n, self.partitions, partial(self._offset_hint, n))
+                restore(unit, log)
+                unit.refused = self.refused
+                self.units[n] = unit
+                topics = [i.topic for i in self.plan.inputs]
+                self.merges[n] = Merge(
+                    [horizons[(t, n)] for t in topics],
+                    [starts[(t, n)] for t in topics],
+                    partial(intake, self.plan, n, self.partitions),
+                )
+        finally:
+            log.close()
+        places = [TopicPartition(t, n, starts[(t, n)]) for t, n in wanted]
+        with translated("assign"):
+            self._consumer.assign(places)
+        self._waits = None
+        self.progressed_at = time.monotonic()
+
+    @property
+    def partitions(self) -> int:
+        """Partition count of the flow."""
+        if not hasattr(self, "_partitions"):
+            self._partitions = self.cluster.partitions()[self.plan.inputs[0].topic]
+        return self._partitions
+
+    def _offset_hint(self, number: int, topic: str) -> int:
+        """An offset at or before the example that follows a snapshot: the last stable one, since our own open
+        transaction may have appended examples already."""
+        return self.cluster.ends([(topic, number)], committed=True)[(topic, number)]
+
+    # --- trouble
+
+    def _recover(self) -> None:
+        """Abort, forget, and begin again from what is committed."""
+        self._drop_transaction()
+        numbers = sorted(self.units)
+        self.tally.drop(self.units)
+        self.merges = {}
+        self._asleep.clear()
+        self._reassigned = numbers
+
+    def _outage(self, error: StreamsError) -> None:
+        """Say why nothing moves, wait, and begin again; the outcome of an open transaction is read from the broker.
+
+        The first failure since the last commit is tried again at once, later ones after a pause.
+        """
+        self.failures = self.failures + 1 if self._failed_at == self.commits else 0
+        self._failed_at = self.commits
+        self._waits = f"outage: {error}"
+        self._stopping.wait(self.settings.retry_pause_s if self.failures else 0)
+        self._open = False
+        try:
+            self._producer = self.cluster.producer(self.transactional_id)
+            self._recover()
+        except Fenced:
+            raise
+        except StreamsError as again:
+            self._waits = f"outage: {again}"

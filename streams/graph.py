@@ -1,0 +1,99 @@
+"""The topology drawn: as text, mermaid or data. Journals, changelogs and the like are folded away unless asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from streams.topology import Flow, Topology, outputs_of, stream_of
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A processor reads or writes a topic."""
+
+    flow: str
+    processor: str
+    kind: str
+    topic: str
+    direction: str  # "reads" or "writes"
+
+
+def edges(topology: Topology, *, internal: bool = False) -> list[Edge]:
+    """All edges, flow by flow, in the order in which a record walks."""
+    found = []
+    for flow in topology.flows.values():
+        for processor in flow.processors:
+            pairs = [(c, "reads") for c in processor.reads] + [
+                (c, "writes") for c in outputs_of(processor)
+            ]
+            for record, direction in pairs:
+                topic = stream_of(record).topic
+                found.append(Edge(flow.name, processor.name, processor.kind, topic, direction))
+        if internal:
+            found += _internal(flow)
+    return found
+
+
+def as_text(topology: Topology, *, internal: bool = False) -> str:
+    """A line per processor, what it reads before it and what it writes after it."""
+    lines: list[str] = []
+    drawn = edges(topology, internal=internal)
+    for flow in topology.flows.values():
+        lines.append(f"flow {flow.name}")
+        names = dict.fromkeys((e.processor, e.kind) for e in drawn if e.flow == flow.name)
+        for name, kind in names:
+            own = [e for e in drawn if (e.flow, e.processor) == (flow.name, name)]
+            reads = [e.topic for e in own if e.direction == "reads"]
+            writes = [e.topic for e in own if e.direction == "writes"]
+            lines.append(f"  {name} ({kind})")
+            lines += [f"    <- {topic}" for topic in reads]
+            lines += [f"    -> {topic}" for topic in writes]
+    return "\n".join(lines)
+
+
+def as_mermaid(topology: Topology, *, internal: bool = False) -> str:
+    """A mermaid flowchart: streams are rounded, processors are boxes."""
+    drawn = edges(topology, internal=internal)
+    topics = {t: f"t{i}" for i, t in enumerate(dict.fromkeys(e.topic for e in drawn))}
+    lines = ["flowchart LR"]
+    lines += [f'  {key}(["{topic}"])' for topic, key in topics.items()]
+    for flow in topology.flows.values():
+        names = dict.fromkeys(e.processor for e in drawn if e.flow == flow.name)
+        lines.append(f"  subgraph {flow.name}")
+        lines += [f'    {flow.name}_{name}["{name}"]' for name in names]
+        lines.append("  end")
+    for edge in drawn:
+        node = f"{edge.flow}_{edge.processor}"
+        topic = topics[edge.topic]
+        lines.append(
+            f"  {topic} --> {node}" if edge.direction == "reads" else f"  {node} --> {topic}"
+        )
+    return "\n".join(lines)
+
+
+def as_data(topology: Topology, *, internal: bool = False) -> dict[str, object]:
+    """Streams and edges as plain data."""
+    return {
+        "code_version": topology.code_version,
+        "flows": {f.name: [p.name for p in f.processors] for f in topology.flows.values()},
+        "streams": {
+            topic: {
+                "record": record.__name__,
+                "doc": (record.__doc__ or "").strip(),
+                **asdict(stream_of(record)),
+            }
+            for topic, record in topology.records.items()
+        },
+        "edges": [asdict(e) for e in edges(topology, internal=internal)],
+    }
+
+
+def _internal(flow: Flow) -> list[Edge]:
+    if not flow.steps:
+        return [Edge(flow.name, "runtime", "runtime", flow.changelog, "writes")]
+    reads = [flow.clock, flow.control]
+    writes = [flow.changelog, flow.journal, flow.dead_letter]
+    return [
+        *(Edge(flow.name, "runtime", "runtime", t, "reads") for t in reads),
+        *(Edge(flow.name, "runtime", "runtime", t, "writes") for t in writes),
+    ]

@@ -1,0 +1,173 @@
+"""Where a record came from: ids, references and the packed header that carries them.
+
+The id of a derived record is `topic[partition]#n`, n counting densely what its unit wrote there; the id of a record from
+outside is `topic[partition]@offset`. Offsets are no names for derived records: transactions and aborts consume them.
+
+In memory and on the wire an id is a *reference*: four bytes that stand for the topic (CRC-32 of its name without
+namespace; a topology refuses two topics that share them), then a varint `partition << 2 | kind` (both together: its place), then a
+varint number, and for a range a second one, its length. The header of a record holds one version byte, its own n, its processor (CRC-32 of the name),
+the code version, the model version + 1 (0: none), the number of parents and their references.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+HEADER = "doa"
+FORMAT = 1
+_SHORT = [bytes((number,)) for number in range(0x80)]
+FOREIGN, DERIVED, RANGE = 0, 1, 2  # a range is RANGE | FOREIGN or RANGE | DERIVED
+
+
+@cache
+def name_code(name: str) -> bytes:
+    """The four bytes that stand for a topic or a processor."""
+    return zlib.crc32(name.encode()).to_bytes(4, "big")
+
+
+def varint(number: int) -> bytes:
+    """An unsigned LEB128 integer.
+
+    >>> varint(300).hex()
+    'ac02'
+    """
+    if number < 0x80:
+        return _SHORT[number]
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
+    if number < 0x200000:
+        return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
+    return bytes((number & 0x7F | 0x80,)) + varint(number >> 7)
+
+
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """The integer at `data[at:]` and the position after it; raises ValueError when it is cut short."""
+    number = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise ValueError("varint cut short or too long")
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+        shift += 7
+
+
+@cache
+def place(topic: str, partition: int, kind: int) -> bytes:
+    """The constant part of every reference into one partition."""
+    return name_code(topic) + varint(partition << 2 | kind)
+
+
+@cache
+def range_place(single: bytes) -> bytes:
+    """The place of ranges over the records that `single` is the place of."""
+    where, _ = read_varint(single, 4)
+    return single[:4] + varint(where | RANGE)
+
+
+def pack_range(single: bytes, first: int, last: int) -> bytes:
+    """A reference to the records first..last at a place, both included."""
+    return range_place(single) + varint(first) + varint(last - first)
+
+
+@dataclass(frozen=True, order=True)
+class Reference:
+    """An id as text and numbers, for people and tools.
+
+    >>> str(Reference("flights.event.arrival", 0, FOREIGN, 17))
+    'flights.event.arrival[0]@17'
+    """
+
+    topic: str
+    partition: int
+    kind: int
+    number: int
+    last: int | None = None
+
+    def __str__(self) -> str:
+        mark = "#" if self.kind == DERIVED else "@"
+        tail = "" if self.last is None else f"..{mark}{self.last}"
+        return f"{self.topic}[{self.partition}]{mark}{self.number}{tail}"
+
+    def packed(self) -> bytes:
+        """The reference as bytes; the topic's name is folded into its four-byte code."""
+        single = place(self.topic, self.partition, self.kind)
+        if self.last is not None:
+            return pack_range(single, self.number, self.last)
+        return single + varint(self.number)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the header of a derived record says."""
+
+    n: int
+    processor: str
+    code_version: str
+    model_version: int | None
+    parents: tuple[Reference, ...]
+
+
+def pack_header(n: int, stamp: bytes, model: bytes, count: int, parents: bytes) -> bytes:
+    """The header of one record; `stamp` is processor and code version, eight bytes."""
+    return b"\x01" + varint(n) + stamp + model + varint(count) + parents
+
+
+def pack_stamp(processor: str, code_version: str) -> bytes:
+    """Eight bytes: who wrote a record, and with which code (eight hex digits)."""
+    return name_code(processor) + bytes.fromhex(code_version)
+
+
+def header_number(header: bytes) -> int:
+    """The n of a packed header, without unpacking the rest; ValueError when it is no header of ours."""
+    if not header or header[0] != FORMAT:
+        raise ValueError("not a lineage header")
+    return read_varint(header, 1)[0]
+
+
+def unpack_header(header: bytes, names: dict[bytes, str]) -> Origin:
+    """Read a packed header. `names` maps the codes of all known topics and processors to their names."""
+    n, at = header_number(header), 1
+    _, at = read_varint(header, at)
+    processor, code_version = header[at : at + 4], header[at + 4 : at + 8].hex()
+    model, at = read_varint(header, at + 8)
+    count, at = read_varint(header, at)
+    parents, at = unpack_references(header, at, count, names)
+    return Origin(n, _name(processor, names), code_version, model - 1 if model else None, parents)
+
+
+def unpack_references(
+    data: bytes, at: int, count: int, names: dict[bytes, str]
+) -> tuple[tuple[Reference, ...], int]:
+    """Read `count` references from `data[at:]`."""
+    references = []
+    for _ in range(count):
+        topic = _name(data[at : at + 4], names)
+        where, at = read_varint(data, at + 4)
+        number, at = read_varint(data, at)
+        last = None
+        if where & RANGE:
+            length, at = read_varint(data, at)
+            last = number + length
+        references.append(Reference(topic, where >> 2, where & 1, number, last))
+    return tuple(references), at
+
+
+def names_of(names: Iterable[str]) -> dict[bytes, str]:
+    """The codes of topics and processors; ValueError names two that share one."""
+    codes: dict[bytes, str] = {}
+    for name in names:
+        if codes.setdefault(name_code(name), name) != name:
+            raise ValueError(
+                f"{name} and {codes[name_code(name)]} share the code {name_code(name).hex()}"
+            )
+    return codes
+
+
+def _name(code: bytes, names: dict[bytes, str]) -> str:
+    return names.get(code, f"?{code.hex()}")

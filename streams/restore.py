@@ -1,0 +1,95 @@
+"""A unit as it was: from its changelog, the last snapshot of each model, and the examples folded since.
+
+Nothing is written while it restores. A record that raised when it was first folded raises again: the fold then begins
+anew from the snapshot, without it, as the unit that first met it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from streams.errors import DataError, SnapshotError, VersionSkew
+from streams.lineage import HEADER, header_number
+from streams.merge import Stored
+from streams.snapshot import open_model
+from streams.steps import LearnerStep
+from streams.topology import stream_of
+from streams.unit import STATE_HEADER, Unit
+
+
+class Log(Protocol):
+    """Committed records of the cluster, or of the driver."""
+
+    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
+        """All records from an offset to the end that the topic has when the reading starts."""
+
+    def last(self, topic: str, partition: int) -> Stored | None:
+        """The last record of a partition."""
+
+
+def restore(unit: Unit, log: Log) -> None:
+    """Bring a new unit to the state that its topics describe."""
+    plan = unit.plan
+    latest: dict[bytes, Stored] = {}
+    for stored in log.records(plan.topic(plan.flow.changelog), unit.partition):
+        assert stored.key is not None, "every record of a changelog has a key"
+        latest[stored.key] = stored
+    for key, stored in latest.items():
+        unit.restore_entry(key.decode(), stored.value, stored.headers.get(STATE_HEADER, b""))
+    for step in unit.steps:
+        if isinstance(step, LearnerStep):
+            _restore_model(unit, step, log)
+
+
+def _restore_model(unit: Unit, step: LearnerStep, log: Log) -> None:
+    skipped: set[int] = set()
+    snapshot = log.last(step.edges[step.learner.snapshots].topic, unit.partition)
+    while not _fold_again(unit, step, log, snapshot, skipped):
+        pass
+
+
+def _fold_again(
+    unit: Unit, step: LearnerStep, log: Log, snapshot: Stored | None, skipped: set[int]
+) -> bool:
+    """Fold from the snapshot; False when an example raised, which is then skipped."""
+    start = _load(unit, step, snapshot)
+    if start < 0:
+        step.frozen = True
+        return True
+    codec = unit.edge(step.learner.examples).codec if step.learner.examples in unit.edges else None
+    codec = codec or unit.plan.codec(step.learner.examples)
+    topic = unit.plan.topic(stream_of(step.learner.examples).topic)
+    for stored in log.records(topic, unit.partition, start):
+        n = header_number(stored.headers[HEADER])
+        if n < step.version or n in skipped:
+            continue
+        try:
+            step.learn(codec.decode(stored.value), n)
+        except Exception as error:
+            if isinstance(error, DataError) and n in skipped:
+                raise
+            skipped.add(n)
+            return False
+        if step.frozen:
+            break
+    return True
+
+
+def _load(unit: Unit, step: LearnerStep, stored: Stored | None) -> int:
+    """Load the snapshot into the step; the offset from which examples follow, -1 when none do."""
+    step.model, step.version, step.generation, step.frozen = step.learner.model(), 0, 0, False
+    if stored is None:
+        return 0
+    record = unit.plan.codec(step.learner.snapshots).decode(stored.value)
+    step.generation = record.generation
+    try:
+        step.model = open_model(
+            record, unit.plan.keys, f"{step.name}@{unit.partition}", step.learner.model
+        )
+    except VersionSkew:
+        return 0  # made by another python or river: fold from the first example
+    except SnapshotError as error:
+        raise SnapshotError(f"{stored.offset} of the snapshots of {step.name}: {error}") from error
+    step.version = record.version
+    return int(record.offset_hint)

@@ -1,0 +1,57 @@
+"""Every setting and every limit of a running `doa`, with its unit in its name.
+
+Each can be set in the environment as `DOA_<NAME>`, for instance `DOA_BOOTSTRAP=broker:9092`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How to reach a cluster, and the bounds of everything that could grow."""
+
+    model_config = SettingsConfigDict(env_prefix="DOA_", frozen=True)
+
+    bootstrap: str | None = Field(
+        None, description="Kafka bootstrap servers; the embedded stack's if unset."
+    )
+    registry_url: str | None = Field(
+        None, description="Confluent API of the registry; the embedded one's if unset."
+    )
+    registry_user: str | None = None
+    registry_password: SecretStr | None = None
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_location: str | None = None
+    replication_factor: int = Field(1, ge=1)
+    namespace: str = Field(
+        "", pattern=r"^[a-z0-9_]*$", description="Prefix of all topics, for twin systems."
+    )
+    home: Path | None = Field(None, description="Where the embedded stack, locks and keys live.")
+
+    batch_records_max: int = Field(5_000, ge=1, description="Input records of one transaction.")
+    batch_bytes_max: int = Field(16_000_000, ge=1, description="Output bytes of one transaction.")
+    batch_ms_max: int = Field(1_000, ge=1, description="Age of a transaction under load.")
+    idle_commit_ms: int = Field(100, ge=0, description="Age of a transaction when no input waits.")
+    queue_records_max: int = Field(
+        50_000, ge=1, description="Fetched records that wait, per input."
+    )
+    fetch_records: int = Field(2_000, ge=1, description="Records taken from the consumer at once.")
+    session_timeout_ms: int = 6_000
+    transaction_timeout_ms: int = 10_000
+    commit_timeout_s: float = 20.0
+    request_timeout_s: float = 15.0
+    restore_timeout_s: float = 120.0
+    retry_pause_s: float = 2.0
+    web_port: int = Field(
+        0, description="Port of the worker's web views on loopback; 0 picks a free one."
+    )
+    stuck_s: float = Field(
+        60.0, description="Records ahead and no progress for so long: the worker exits."
+    )

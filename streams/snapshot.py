@@ -1,0 +1,186 @@
+"""Models to signed records and back. Nothing is unpickled before its signature has been checked,
+and then only from a list.
+
+Two guards, one behind the other: an HMAC over every field of the envelope (no key, no snapshot, and
+no bit may differ), and an unpickler that knows an exact list of names. A snapshot is a cache of a
+fold over examples: what is refused here can be rebuilt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import platform
+import secrets
+import stat
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from schemas.snapshot import ALGORITHM, Snapshot
+from streams.errors import SnapshotError, VersionSkew
+from streams.unpickle import dumps, loads
+
+DOMAIN = b"doa model snapshot v1\x00"
+KEY_BYTES_MIN = 32
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Signing keys by id: the first signs, all verify, so that a key can be replaced while its
+    snapshots live on.
+    """
+
+    keys: dict[str, bytes] = field(repr=False)
+
+    @classmethod
+    def generate(cls) -> Keys:
+        """One new key."""
+        return cls({secrets.token_hex(4): secrets.token_bytes(KEY_BYTES_MIN)})
+
+    @classmethod
+    def load(cls, path: Path) -> Keys:
+        """Read `{id: hex}`; SnapshotError when there is none, others could read it, or a key is
+        short.
+        """
+        try:
+            with path.open("rb") as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                text = file.read()
+        except OSError as error:
+            raise SnapshotError(f"{path} cannot be read: {error.strerror}") from error
+        if mode & 0o077:
+            raise SnapshotError(
+                f"{path} can be read by others (mode {mode:o}); run: chmod 600 {path}"
+            )
+        try:
+            keys = {name: bytes.fromhex(key) for name, key in json.loads(text).items()}
+        except (ValueError, TypeError, AttributeError):
+            # The cause is left out: it quotes what it could not parse, which may be a key.
+            raise SnapshotError(f"{path} is not a JSON object of hexadecimal keys") from None
+        if not keys or min(map(len, keys.values())) < KEY_BYTES_MIN:
+            raise SnapshotError(
+                f"{path}: at least one key is needed, each of {KEY_BYTES_MIN} bytes or more"
+            )
+        return cls(keys)
+
+    @classmethod
+    def load_or_create(cls, path: Path) -> Keys:
+        """Read the keys of a home, made when it has none; two that begin at once agree on one."""
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({name: key.hex() for name, key in cls.generate().keys.items()})
+            draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+            with os.fdopen(
+                os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+            ) as file:
+                file.write(text + "\n")
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass  # another process was quicker: its keys are used
+            finally:
+                draft.unlink()
+        return cls.load(path)
+
+
+def seal_model(
+    kind: type[Snapshot],
+    keys: Keys,
+    model: Any,
+    *,
+    factory: Callable[[], Any] | None = None,
+    **fields: Any,
+) -> Snapshot:
+    """Pickle a model and sign its envelope; `fields` are those of `Snapshot` that only the caller
+    knows.
+
+    `factory` is what the learner declares as its model, as for `open_model`.
+    """
+    payload = dumps(model, factory or type(model))
+    key_id = next(iter(keys.keys))
+    envelope = {
+        "part": 0,
+        "parts": 1,
+        **fields,
+        "algorithm": ALGORITHM,
+        "key_id": key_id,
+        "python": platform.python_version(),
+        "river": version("river"),
+        "payload_sha256": hashlib.sha256(payload).hexdigest(),
+        "payload": payload,
+    }
+    assert envelope.keys() == kind.model_fields.keys() - {"tag"}, "a snapshot says all of itself"
+    return kind(**envelope, tag=_tag(keys.keys[key_id], envelope))
+
+
+def verify(record: Snapshot, keys: Keys, owner: str, *, generation_min: int = 1) -> None:
+    """Check signature, owner and generation before anything is parsed; SnapshotError says which
+    check failed.
+    """
+    key = keys.keys.get(record.key_id)
+    if key is None or record.algorithm != ALGORITHM:
+        raise SnapshotError(
+            f"snapshot of {owner} is signed with an unknown key {record.key_id[:40]!r}"
+        )
+    envelope = {name: getattr(record, name) for name in type(record).model_fields if name != "tag"}
+    if not hmac.compare_digest(_tag(key, envelope), record.tag):
+        raise SnapshotError(
+            f"snapshot of {owner}: the signature does not match; it was changed or is not ours"
+        )
+    if hashlib.sha256(record.payload).hexdigest() != record.payload_sha256:
+        raise SnapshotError(f"snapshot of {owner}: the payload is not the one that was signed")
+    if record.key != owner or owner != f"{record.learner}@{record.partition}":
+        raise SnapshotError(f"snapshot of {record.key} was found where one of {owner} was expected")
+    if record.generation < generation_min:
+        raise SnapshotError(
+            f"snapshot of {owner} is of generation {record.generation}; "
+            f"one of {generation_min} or later was expected"
+        )
+
+
+def open_model(
+    record: Snapshot,
+    keys: Keys,
+    owner: str,
+    factory: Callable[[], Any],
+    *,
+    generation_min: int = 1,
+) -> Any:
+    """The model of a snapshot: verified, of this python and river, unpickled from the list of
+    allowed names.
+
+    The classes of the learner's own code are allowed too: those in the module of `factory`, and in
+    what it imports.
+    """
+    verify(record, keys, owner, generation_min=generation_min)
+    here = (_minor(platform.python_version()), _minor(version("river")))
+    there = (_minor(record.python), _minor(record.river))
+    if here != there:
+        raise VersionSkew(
+            f"snapshot of {owner} is of python {there[0]}, river {there[1]}; "
+            f"here are {here[0]}, {here[1]}"
+        )
+    if record.parts != 1:
+        raise SnapshotError(f"snapshot of {owner} is one of {record.parts} parts; one was expected")
+    return loads(record.payload, factory)
+
+
+def _tag(key: bytes, envelope: dict[str, Any]) -> bytes:
+    """HMAC over domain, names and values, each with its length: no two envelopes look alike."""
+    mac = hmac.new(key, DOMAIN, hashlib.sha256)
+    for name in sorted(envelope):
+        value = envelope[name]
+        data = value if isinstance(value, bytes) else json.dumps(value).encode()
+        for part in (name.encode(), data):
+            mac.update(struct.pack(">Q", len(part)) + part)
+    return mac.digest()
+
+
+def _minor(text: str) -> str:
+    return ".".join(text.split(".")[:2])

@@ -1,0 +1,216 @@
+"""What a unit runs: each declared processor, bound to the unit's state.
+
+A step gets a record and its trigger (packed reference, place, number), calls the pure function and hands what it wrote to the
+unit, with the references of its parents. State changes only after everything the function wrote could be encoded; a step
+that changes state in place cannot promise that, so its failure rolls the batch back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heappush
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from schemas.record import Record
+from streams.codec import Codec
+from streams.errors import DataError, ProcessorFault, Rollback
+from streams.lineage import varint
+from streams.processor import Learner, Processor
+from streams.tables import TableStore
+from streams.topology import AnyProcessor, outputs_of, stream_of
+
+if TYPE_CHECKING:
+    from streams.unit import Unit
+
+Trigger = tuple[bytes, bytes, int]
+
+
+class Edge:
+    """One stream that a step writes, and the count of what it wrote there."""
+
+    __slots__ = ("codec", "key", "n", "name", "place", "readers", "topic")
+
+    def __init__(self, name: str, topic: str, key: str, codec: Codec, place: bytes) -> None:
+        self.name = name
+        self.topic = topic
+        self.key = key
+        self.codec = codec
+        self.place = place
+        self.n = 0
+        self.readers: list[Step] = []
+
+
+class Step:
+    """One processor within one unit."""
+
+    def __init__(self, unit: Unit, processor: AnyProcessor) -> None:
+        self.unit = unit
+        self.name = processor.name
+        self.stamp = unit.plan.stamps[processor.name]
+        self.edges = {c: unit.edge(c) for c in outputs_of(processor)}
+        self.records_in = self.records_out = self.dead_letters = self.nanoseconds = 0
+
+    def deliver(self, record: Record, trigger: Trigger) -> None:
+        """Run, measured; a record that cannot be processed becomes a dead letter."""
+        self.records_in += 1
+        began = perf_counter_ns()
+        try:
+            if self.unit.refused and (self.name, trigger[0]) in self.unit.refused:
+                raise self.unit.refused[(self.name, trigger[0])]
+            self.run(record, trigger)
+        except DataError as error:
+            self.refuse(record, trigger, error)
+        except (Rollback, AssertionError):
+            raise
+        except Exception as error:  # what a processor raises is its author's; the record is kept
+            fault = ProcessorFault(f"{type(error).__name__}: {error}")
+            fault.__cause__ = error
+            self.refuse(record, trigger, fault)
+        finally:
+            self.nanoseconds += perf_counter_ns() - began
+
+    def refuse(self, record: Record, trigger: Trigger, error: DataError) -> None:
+        """Write the dead letter of a record."""
+        self.dead_letters += 1
+        self.unit.dead_letter(self.name, record, trigger, error)
+
+    def run(self, record: Record, trigger: Trigger) -> None:
+        """Process one record."""
+        raise AssertionError("each kind of step runs in its own way")
+
+
+class TransformStep(Step):
+    """Runs a transform."""
+
+    def __init__(self, unit: Unit, processor: Processor) -> None:
+        super().__init__(unit, processor)
+        self.function = processor.function
+
+    def run(self, record: Record, trigger: Trigger) -> None:
+        """Call the function; the only parent is the record."""
+        self.unit.emit(self, self.function(record), [trigger[0]])
+
+
+class FoldStep(Step):
+    """Runs a fold against its tables."""
+
+    def __init__(self, unit: Unit, processor: Processor) -> None:
+        super().__init__(unit, processor)
+        self.function = processor.function
+        self.expired_function = processor.expired_function
+        self.single = processor.single
+        self.stores = [
+            TableStore(processor.name, t, unit.plan.state_codec(t.state)) for t in processor.tables
+        ]
+        self.blank = [None] * len(self.stores)
+        self.touched = {
+            record: [
+                (i, store)
+                for i, store in enumerate(self.stores)
+                if record in (store.table.touched_by or processor.reads)
+            ]
+            for record in processor.reads
+        }
+        self.order = 0
+        self.in_place = any(store.in_place for store in self.stores)
+
+    def run(self, record: Record, trigger: Trigger) -> None:
+        """Look up the entries that the record touches, call the function, remember what it returns."""
+        states: list[Any] = self.blank.copy()
+        parents = [trigger[0]]
+        touched = []
+        for i, store in self.touched[record.__class__]:
+            key = store.key_of(record)
+            if key is None:
+                continue
+            if key.__class__ is not str:
+                key = str(key)
+            entry = store.get(key)
+            touched.append((i, store, key))
+            if entry is not None:
+                states[i] = entry.value
+                parents += store.pack(entry.parents)
+        try:
+            after, outputs = self.function(states[0] if self.single else tuple(states), record)
+            self.unit.emit(self, outputs, parents)
+        except Exception as error:
+            if self.in_place:
+                raise Rollback(self.name, trigger[0], error) from error
+            raise
+        if self.single:
+            after = (after,)
+        for i, store, key in touched:
+            new = after[i]
+            if new is not states[i] or (store.in_place and new is not None):
+                self._remember(i, store, key, new, trigger)
+
+    def _remember(self, i: int, store: TableStore, key: str, new: Any, trigger: Trigger) -> None:
+        if new is None:
+            store.delete(key)
+            return
+        deadline = store.put(key, new, self.unit.time_ms, trigger)
+        if deadline is not None:
+            heappush(self.unit.timers, (deadline, key, self.order, i))
+
+    def expire(self, i: int, key: str, deadline: int) -> None:
+        """Forget an entry whose deadline has passed, and write what the fold says about it."""
+        store = self.stores[i]
+        entry = store.get(key)
+        if entry is None or entry.deadline != deadline:
+            return  # written again or deleted since
+        parents = list(store.pack(entry.parents))
+        if self.expired_function is not None:
+            self.unit.emit(self, self.expired_function(entry.value, deadline), parents)
+        store.delete(key)
+
+
+class LearnerStep(Step):
+    """Folds examples into a model, and answers questions with it."""
+
+    def __init__(self, unit: Unit, learner: Learner) -> None:
+        super().__init__(unit, learner)
+        self.learner = learner
+        self.model = learner.model()
+        self.version = 0
+        self.generation = 0
+        self.frozen = self.due = False
+        self.event_time = stream_of(learner.examples).event_time
+
+    def run(self, record: Record, trigger: Trigger) -> None:
+        """Answer a question or learn from an example."""
+        if record.__class__ is not self.learner.examples:
+            assert self.learner.predict is not None
+            prediction = self.learner.predict(self.model, record, self.version)
+            if prediction is not None:
+                self.unit.emit(self, (prediction,), [trigger[0]], varint(self.version + 1))
+            return
+        try:
+            signals = self.learn(record, trigger[2])
+        except Exception as error:
+            raise Rollback(self.name, trigger[0], error) from error
+        if signals:
+            self.unit.emit(self, signals, [trigger[0]], varint(self.version + 1))
+        if self.due:
+            self.unit.snapshot(self, trigger)
+
+    def learn(self, example: Record, n: int) -> Iterable[Record] | None:
+        """Fold example #n; nothing happens once the model is frozen."""
+        until = self.learner.until_ms
+        self.due = False
+        if self.frozen:
+            return None
+        if until is not None and getattr(example, self.event_time) >= until:
+            self.frozen = self.due = True
+            return None
+        signals = self.learner.learn(self.model, example)
+        self.version = n + 1
+        self.due = self.version % self.learner.snapshot_every == 0
+        return None if signals is None else list(signals)
+
+
+def step_of(unit: Unit, processor: AnyProcessor) -> Step:
+    """The step that runs a processor."""
+    if isinstance(processor, Learner):
+        return LearnerStep(unit, processor)
+    return FoldStep(unit, processor) if processor.kind == "fold" else TransformStep(unit, processor)

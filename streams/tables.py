@@ -1,0 +1,182 @@
+"""The tables of a fold in memory: entries, the ids they keep, their deadlines, and their walk to and from the changelog.
+
+An entry is written to the changelog once per transaction, however often it changed; one that came and went within a
+transaction is never written. Values restored from the changelog are decoded when they are first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from streams.codec import Codec
+from streams.lineage import RANGE, pack_range, read_varint, varint
+from streams.processor import Parents, Table
+
+PARENTS_MAX = 64
+SEPARATOR = "\x1f"
+
+
+class Entry:
+    """What is remembered under one key: a value (or its bytes), its deadline, the ids of the records that made it."""
+
+    __slots__ = ("deadline", "parents", "stored", "value")
+
+    def __init__(self, value: Any, deadline: int | None, parents: Any, stored: bool) -> None:
+        self.value = value
+        self.deadline = deadline
+        self.parents = parents
+        self.stored = stored
+
+
+class TableStore:
+    """The entries of one table within one unit."""
+
+    def __init__(self, processor: str, table: Table, codec: Codec) -> None:
+        self.table = table
+        self.codec = codec
+        self.prefix = f"{processor}/{table.name}/"
+        self.entries: dict[str, Entry] = {}
+        self.dirty: dict[str, bool] = {}  # key -> whether the changelog has heard of it
+        self.in_place = table.in_place
+        self.expires = table.expires
+        self.key_of = _key_function(table.key)
+        self.note, self.pack = _NOTES[table.parents]
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of a key, decoded."""
+        entry = self.entries.get(key)
+        if entry is not None and entry.value.__class__ is bytes:
+            entry.value = self.codec.decode(entry.value)
+        return entry
+
+    def put(
+        self, key: str, value: Any, now_ms: int, trigger: tuple[bytes, bytes, int]
+    ) -> int | None:
+        """Remember a value; returns the deadline if there is a new one."""
+        entry = self.entries.get(key)
+        if entry is None:
+            self.dirty.setdefault(key, False)
+            deadline = None if self.expires is None else now_ms + self.expires
+            self.entries[key] = Entry(value, deadline, self.note(None, trigger), False)
+            return deadline
+        self.dirty.setdefault(key, entry.stored)
+        entry.value = value
+        entry.parents = self.note(entry.parents, trigger)
+        if self.table.renews and self.expires is not None:
+            entry.deadline = now_ms + self.expires
+            return entry.deadline
+        return None
+
+    def delete(self, key: str) -> None:
+        """Forget a key; a tombstone is owed only if the changelog ever heard of it."""
+        entry = self.entries.pop(key)
+        if self.dirty.get(key, entry.stored):
+            self.dirty[key] = True
+        else:
+            self.dirty.pop(key, None)
+
+    def flush(self) -> list[tuple[str, bytes | None, bytes]]:
+        """What the changelog has to hear: (key, value or None, state header)."""
+        changes: list[tuple[str, bytes | None, bytes]] = []
+        for key in self.dirty:
+            entry = self.entries.get(key)
+            if entry is None:
+                changes.append((self.prefix + key, None, b""))
+                continue
+            entry.stored = True
+            value = entry.value
+            if value.__class__ is not bytes:
+                value = self.codec.encode(value)
+            head = varint(0 if entry.deadline is None else entry.deadline + 1)
+            changes.append((self.prefix + key, value, head + b"".join(self.pack(entry.parents))))
+        self.dirty.clear()
+        return changes
+
+    def restore(self, key: str, value: bytes, head: bytes) -> Entry:
+        """Take back what `flush` wrote."""
+        deadline, at = read_varint(head, 0)
+        references = split_references(head, at)
+        parents: Any
+        if self.table.parents == "range":
+            parents = {r[0]: [r[1], r[2]] for r in map(_range_of, references)}
+        else:
+            parents = tuple(references)
+        entry = Entry(value, deadline - 1 if deadline else None, parents, True)
+        self.entries[key] = entry
+        return entry
+
+
+def split_references(data: bytes, at: int) -> list[bytes]:
+    """Cut packed references apart."""
+    references = []
+    while at < len(data):
+        start = at
+        where, at = read_varint(data, at + 4)
+        _, at = read_varint(data, at)
+        if where & RANGE:
+            _, at = read_varint(data, at)
+        references.append(data[start:at])
+    return references
+
+
+def _key_function(fields: tuple[str, ...]) -> Callable[[Any], str | None]:
+    if len(fields) == 1:
+        return attrgetter(fields[0])
+    many = attrgetter(*fields)
+
+    def key_of(record: Any) -> str | None:
+        parts = many(record)
+        return None if None in parts else SEPARATOR.join(map(str, parts))
+
+    return key_of
+
+
+def _range_of(reference: bytes) -> tuple[bytes, int, int]:
+    """Place of the single records, first and last of a packed range."""
+    where, at = read_varint(reference, 4)
+    first, at = read_varint(reference, at)
+    length, _ = read_varint(reference, at)
+    return reference[:4] + varint(where & ~RANGE), first, first + length
+
+
+def _note_all(parents: Any, trigger: tuple[bytes, bytes, int]) -> Any:
+    if parents is None:
+        return (trigger[0],)
+    if trigger[0] in parents or len(parents) >= PARENTS_MAX:
+        return parents
+    return (*parents, trigger[0])
+
+
+def _note_latest(_: Any, trigger: tuple[bytes, bytes, int]) -> Any:
+    return (trigger[0],)
+
+
+def _note_range(parents: Any, trigger: tuple[bytes, bytes, int]) -> Any:
+    _, place, number = trigger
+    if parents is None:
+        return {place: [number, number]}
+    bounds = parents.get(place)
+    if bounds is None:
+        parents[place] = [number, number]
+    elif number > bounds[1]:
+        bounds[1] = number
+    elif number < bounds[0]:
+        bounds[0] = number
+    return parents
+
+
+def _pack_references(parents: Any) -> tuple[bytes, ...]:
+    return parents  # type: ignore[no-any-return]
+
+
+def _pack_range(parents: Any) -> list[bytes]:
+    return [pack_range(place, first, last) for place, (first, last) in parents.items()]
+
+
+_NOTES: dict[Parents, tuple[Callable[[Any, Any], Any], Callable[[Any], Any]]] = {
+    "all": (_note_all, _pack_references),
+    "latest": (_note_latest, _pack_references),
+    "range": (_note_range, _pack_range),
+}

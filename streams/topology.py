@@ -1,0 +1,348 @@
+"""The graph as a value: which flows there are, what each processor reads and writes, and whether that can work.
+
+A flow is a folder: all processors that the modules of the package `processors.flights` hold are the flow `flights`. Nothing else has
+to be edited for a new one; topics, subjects, metrics and tests follow from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from schemas.record import TOPIC_PATTERN, Record, Stream
+from streams.errors import TopologyError
+from streams.lineage import names_of
+from streams.processor import Learner, Processor, RecordClass
+
+ROOMS = ("schemas", "streams", "processors")
+AnyProcessor = Processor | Learner
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Processors that run as one: they share key, partitions, consumer group and transactions."""
+
+    name: str
+    processors: tuple[AnyProcessor, ...]
+    rank: tuple[RecordClass, ...] = ()
+    code_version: str = "00000000"
+
+    @property
+    def sources(self) -> tuple[Processor, ...]:
+        """Its processors that read the outside."""
+        return tuple(p for p in self.processors if isinstance(p, Processor) and p.kind == "source")
+
+    @property
+    def steps(self) -> tuple[AnyProcessor, ...]:
+        """Its processors that read streams, in the order in which they get a record."""
+        return tuple(p for p in self.processors if p.kind != "source")
+
+    @property
+    def written(self) -> dict[RecordClass, AnyProcessor]:
+        """The streams it writes, and who does; snapshots included."""
+        return {c: p for p in self.processors for c in outputs_of(p)}
+
+    @property
+    def inputs(self) -> tuple[RecordClass, ...]:
+        """The streams it reads and does not write, in the order of their rank at equal event time."""
+        read = dict.fromkeys(c for p in self.steps for c in p.reads)
+        inputs = [c for c in read if c not in {w for s in self.steps for w in outputs_of(s)}]
+        ranks = {c: i for i, c in enumerate(self.rank)}
+        return tuple(sorted(inputs, key=lambda c: (ranks.get(c, len(ranks)), stream_of(c).topic)))
+
+    @property
+    def domain(self) -> str:
+        """The domain of its first stream."""
+        return stream_of((*self.inputs, *self.written)[0]).domain
+
+    @property
+    def dead_letter(self) -> str:
+        """The topic of what it cannot process."""
+        return f"{self.domain}.dead_letter"
+
+    @property
+    def changelog(self) -> str:
+        """The compacted topic of its state."""
+        return f"{self.name}-changelog"
+
+    @property
+    def journal(self) -> str:
+        """The topic that says which input each transaction took."""
+        return f"{self.name}-journal"
+
+    @property
+    def clock(self) -> str:
+        """The topic that moves its time where no event does."""
+        return f"{self.name}-clock"
+
+    @property
+    def control(self) -> str:
+        """The topic of an operator's commands: pause, resume, drain."""
+        return f"{self.name}-control"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """All flows of the packages that were loaded."""
+
+    flows: dict[str, Flow]
+    code_version: str = "00000000"
+    packages: tuple[str, ...] = field(default=("processors",))
+
+    @property
+    def records(self) -> dict[str, RecordClass]:
+        """Every declared stream that a processor touches, by topic."""
+        classes = {c for f in self.flows.values() for p in f.processors for c in edges_of(p)}
+        return {stream_of(c).topic: c for c in sorted(classes, key=lambda c: stream_of(c).topic)}
+
+    @property
+    def names(self) -> dict[bytes, str]:
+        """The four-byte codes of all topics and processors, for reading lineage headers."""
+        clocks = [f.clock for f in self.flows.values()]
+        processors = [p.name for f in self.flows.values() for p in f.processors]
+        return names_of([*self.records, *clocks, *dict.fromkeys(processors)])
+
+    def flow(self, name: str) -> Flow:
+        """The flow of a name; TopologyError lists what there is."""
+        if name not in self.flows:
+            raise TopologyError(
+                f"there is no flow {name!r}; there are: {', '.join(self.flows) or 'none'}"
+            )
+        return self.flows[name]
+
+    def readers(self, record: RecordClass) -> list[tuple[Flow, AnyProcessor]]:
+        """Who reads a stream."""
+        return [(f, p) for f in self.flows.values() for p in f.processors if record in p.reads]
+
+    def writers(self, record: RecordClass) -> list[tuple[Flow, AnyProcessor]]:
+        """Who writes a stream."""
+        return [
+            (f, p) for f in self.flows.values() for p in f.processors if record in outputs_of(p)
+        ]
+
+
+def stream_of(record: RecordClass) -> Stream:
+    """The stream of a record class; TopologyError if it declares none."""
+    if record.stream is None:
+        raise TopologyError(
+            f"{record.__name__} declares no stream; give its class `stream=Stream(...)`"
+        )
+    return record.stream
+
+
+def outputs_of(processor: AnyProcessor) -> tuple[RecordClass, ...]:
+    """The streams that a processor writes, a learner's snapshots included."""
+    if isinstance(processor, Learner):
+        return (*processor.outputs, processor.snapshots)
+    return processor.writes
+
+
+def edges_of(processor: AnyProcessor) -> tuple[RecordClass, ...]:
+    """The streams that a processor reads or writes."""
+    return (*processor.reads, *outputs_of(processor))
+
+
+def discover(packages: Iterable[str] = ("processors",)) -> Topology:
+    """Import the packages and gather their flows: each folder that holds processors is one."""
+    packages = tuple(dict.fromkeys(packages))
+    version = code_version(packages)
+    flows: dict[str, Flow] = {}
+    for name, modules in _folders(packages):
+        processors = _processors_in(modules)
+        if not processors:
+            continue
+        if name in flows:
+            raise TopologyError(f"two packages hold a flow {name!r}; rename one of the folders")
+        rank = getattr(modules[0], "RANK", ())
+        flows[name] = Flow(name, _ordered(name, processors), rank, version)
+    return Topology(flows, version, packages)
+
+
+def code_version(packages: Iterable[str]) -> str:
+    """Eight hex digits that change with any line of the rooms or of the packages."""
+    digest = hashlib.blake2b(digest_size=4)
+    for package in dict.fromkeys((*ROOMS, *packages)):
+        folder = Path(importlib.import_module(package).__path__[0])
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(
+                str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0"
+            )
+    return digest.hexdigest()
+
+
+def validate(topology: Topology) -> list[str]:
+    """What is wrong with a topology, a sentence each:
+
+    1. every record that is read or written declares a stream with a valid topic, key and event time;
+    2. every derived topic has exactly one writing processor, and only sources write event topics;
+    3. a flow reads from outside itself event topics only;
+    4. the processors of a flow share their key;
+    5. tables have keys that their records have, and state that is no stream;
+    6. names are unique, and so are their four-byte codes;
+    7. nothing is kept longer than what it is derived from.
+    """
+    problems: list[str] = []
+    for flow in topology.flows.values():
+        for processor in flow.processors:
+            problems += _stream_problems(processor)
+            problems += _table_problems(processor)
+        if not problems:
+            problems += [
+                *_edge_problems(topology, flow),
+                *_key_problems(flow),
+                *_retention_problems(flow),
+            ]
+    try:
+        problems += [] if problems else _name_problems(topology)
+    except ValueError as error:
+        problems.append(str(error))
+    return problems
+
+
+def checked(topology: Topology) -> Topology:
+    """The topology itself if nothing is wrong with it; else TopologyError."""
+    problems = validate(topology)
+    if problems:
+        raise TopologyError("; ".join(problems))
+    return topology
+
+
+def _folders(packages: Iterable[str]) -> Iterator[tuple[str, list[ModuleType]]]:
+    for package in packages:
+        try:
+            root = importlib.import_module(package)
+        except ModuleNotFoundError as error:
+            raise TopologyError(f"there is no package {package!r} to load: {error}") from error
+        yield package.rsplit(".", 1)[-1], [root, *_modules_in(root, packages_too=False)]
+        for info in pkgutil.iter_modules(root.__path__, f"{package}."):
+            if info.ispkg:
+                folder = importlib.import_module(info.name)
+                yield (
+                    info.name.rsplit(".", 1)[-1],
+                    [folder, *_modules_in(folder, packages_too=True)],
+                )
+
+
+def _modules_in(package: ModuleType, packages_too: bool) -> list[ModuleType]:
+    infos = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    skipped = ("test_", "conftest")
+    return [
+        importlib.import_module(info.name)
+        for info in infos
+        if (packages_too or not info.ispkg) and not info.name.rsplit(".", 1)[-1].startswith(skipped)
+    ]
+
+
+def _processors_in(modules: list[ModuleType]) -> list[AnyProcessor]:
+    found: dict[int, AnyProcessor] = {}
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, Processor | Learner):
+                found.setdefault(id(value), value)
+    return sorted(found.values(), key=lambda p: p.name)
+
+
+def _ordered(flow: str, processors: list[AnyProcessor]) -> tuple[AnyProcessor, ...]:
+    """Writers before readers, by name where that leaves a choice; TopologyError on a cycle."""
+    ordered: list[AnyProcessor] = []
+    waiting = list(processors)
+    while waiting:
+        pending = {c for p in waiting for c in outputs_of(p)}
+        ready = next((p for p in waiting if not pending & set(_causes(p))), None)
+        if ready is None:
+            names = ", ".join(p.name for p in waiting)
+            raise TopologyError(f"flow {flow}: {names} form a cycle; a record would cause itself")
+        ordered.append(ready)
+        waiting.remove(ready)
+    return tuple(ordered)
+
+
+def _causes(processor: AnyProcessor) -> tuple[RecordClass, ...]:
+    """What a record can be caused by at once. Examples come back to their learner only with an answer from outside."""
+    if isinstance(processor, Learner):
+        return () if processor.questions is None else (processor.questions,)
+    return processor.reads
+
+
+def _stream_problems(processor: AnyProcessor) -> Iterator[str]:
+    for record in edges_of(processor):
+        if record.stream is None:
+            yield f"{processor.name} reads or writes {record.__name__}, which declares no stream"
+            continue
+        stream = record.stream
+        if not TOPIC_PATTERN.fullmatch(stream.topic):
+            yield f"{record.__name__}: topic {stream.topic!r} is not <domain>.<stage>.<noun>"
+        for role, name, kind in (("key", stream.key, str), ("event time", stream.event_time, int)):
+            declared = record.model_fields.get(name)
+            if declared is None or declared.annotation is not kind:
+                yield f"{record.__name__}: its {role} {name!r} must be a field of type {kind.__name__}"
+
+
+def _table_problems(processor: AnyProcessor) -> Iterator[str]:
+    for table in getattr(processor, "tables", ()):
+        where = f"{processor.name}.{table.name}"
+        if table.state.stream is not None:
+            yield f"{where}: its state {table.state.__name__} is a stream; declare a class without one"
+        for record in table.touched_by or processor.reads:
+            if record not in processor.reads:
+                yield f"{where} is touched by {record.__name__}, which {processor.name} does not read"
+            for name in table.key:
+                if name not in record.model_fields:
+                    yield f"{where}: {record.__name__} has no field {name!r} to be its key"
+
+
+def _edge_problems(topology: Topology, flow: Flow) -> Iterator[str]:
+    inputs = set(flow.inputs)
+    for processor in flow.processors:
+        for record in outputs_of(processor):
+            stream = stream_of(record)
+            writers = topology.writers(record)
+            if stream.stage != "event" and len(writers) > 1 and writers[0][1] is processor:
+                names = ", ".join(p.name for _, p in writers)
+                yield f"{stream.topic} has several writers ({names}); a derived stream has one"
+            if stream.stage == "event" and processor.kind != "source":
+                yield f"{processor.name} writes the event topic {stream.topic}; only sources may"
+        for record in processor.reads:
+            if record in inputs and stream_of(record).stage != "event":
+                topic = stream_of(record).topic
+                yield f"{processor.name} reads {topic}, which flow {flow.name} does not write"
+
+
+def _key_problems(flow: Flow) -> Iterator[str]:
+    keys: dict[str, AnyProcessor] = {}
+    for processor in flow.steps:
+        for record in edges_of(processor):
+            if stream_of(record).stage != "model":
+                keys.setdefault(stream_of(record).key, processor)
+    first, *others = keys or {"": None}
+    for key in others:
+        yield (
+            f"{keys[key].name} has a stream keyed by {key!r}, the others of flow {flow.name} by {first!r}; "
+            "put it in a flow of its own"
+        )
+
+
+def _retention_problems(flow: Flow) -> Iterator[str]:
+    kept = min((stream_of(c).retention_days for c in flow.inputs), default=None)
+    for record in flow.written if kept is not None else ():
+        stream = stream_of(record)
+        if kept is not None and stream.retention_days > kept:
+            yield f"{stream.topic} is kept {stream.retention_days} days, its inputs only {kept}"
+
+
+def _name_problems(topology: Topology) -> Iterator[str]:
+    names_of(topology.records)
+    for flow in topology.flows.values():
+        seen: set[str] = set()
+        for processor in flow.processors:
+            if processor.name in seen:
+                yield f"flow {flow.name} has two processors called {processor.name!r}"
+            seen.add(processor.name)
+
+
+__all__ = ["Flow", "Record", "Topology", "checked", "discover", "validate"]

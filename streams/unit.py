@@ -1,0 +1,348 @@
+"""A unit: one partition of a flow, as a function of the records it is given.
+
+It knows nothing of Kafka. The transactional loop and the in-memory driver both feed it, record by record in the
+merged order; it runs each through all processors to the end before the next, and gathers what has to be written: outputs, dead
+letters, changelog and journal. Restoring it from those topics gives the same unit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+from schemas.internal import JournalEntry, SeenIds, UnitState
+from schemas.record import Record
+from streams.errors import DataError, Duplicate, ProcessorFault
+from streams.lineage import HEADER, header_number, pack_header, varint
+from streams.merge import Input
+from streams.partition import partition_of
+from streams.plan import Plan
+from streams.processor import RecordClass
+from streams.seen import Seen
+from streams.snapshot import seal_model
+from streams.steps import Edge, FoldStep, LearnerStep, Step, Trigger, step_of
+from streams.topology import stream_of
+
+STATE_HEADER = "doa-state"
+ERROR_TEXT_MAX = 1_000
+
+
+class Output(NamedTuple):
+    """A record to be written to this unit's partition of a topic."""
+
+    topic: str
+    key: str | bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+class Unit:
+    """One partition of a flow. `offset_hint(topic)` says an offset that no later record lies below."""
+
+    def __init__(
+        self, plan: Plan, partition: int, partitions: int, offset_hint: Any = None
+    ) -> None:
+        self.plan = plan
+        self.partition = partition
+        self.partitions = partitions
+        self.offset_hint = offset_hint or (lambda topic: 0)
+        self.time_ms = 0
+        self.outputs: list[Output] = []
+        self.bytes_out = 0
+        self.records_in = self.records_out = self.dead_letters = 0
+        self.timers: list[tuple[int, str, int, int]] = []
+        self.refused: dict[tuple[str, bytes], DataError] = {}
+        self.edges: dict[RecordClass, Edge] = {}
+        self._queue: deque[tuple[Record, Trigger, list[Step]]] = deque()
+        self.steps = [step_of(self, p) for p in plan.flow.steps]
+        self._wire()
+        self._places = [
+            (
+                plan.single_place(i.name, partition, False),
+                plan.single_place(i.name, partition, True),
+            )
+            for i in plan.inputs
+        ]
+        self._readers = [self._steps_reading(i.record) for i in plan.inputs]
+        self._clock = len(plan.inputs) - 1
+        self._dead_letter_topic = plan.topic(plan.flow.dead_letter)
+        self.seen = {i.name: Seen(i) for i in plan.inputs if i.unique}
+        self._runs: list[int] = []
+        self._starts = [-1] * len(plan.inputs)
+        self._reached: dict[int, int] = {}
+
+    def _wire(self) -> None:
+        for order, step in enumerate(self.steps):
+            if isinstance(step, FoldStep):
+                step.order = order
+        for record, edge in self.edges.items():
+            edge.readers = self._steps_reading(record)
+
+    def _steps_reading(self, record: RecordClass) -> list[Step]:
+        names = self.plan.readers.get(record, [])
+        return [s for s in self.steps if s.name in names]
+
+    def edge(self, record: RecordClass) -> Edge:
+        """The edge of a stream that this unit writes."""
+        if record not in self.edges:
+            stream = stream_of(record)
+            place = self.plan.single_place(stream.topic, self.partition, True)
+            self.edges[record] = Edge(
+                stream.topic,
+                self.plan.topic(stream.topic),
+                stream.key,
+                self.plan.codec(record),
+                place,
+            )
+        return self.edges[record]
+
+    # --- what goes in
+
+    def take(self, item: Input) -> None:
+        """Run one input record through all processors, to the end."""
+        source = item.source
+        self.records_in += 1
+        self._note(source, item.offset)
+        record = item.record
+        trigger = self._trigger(item)
+        if isinstance(record, DataError):
+            self._dead_input(item, record)
+            return
+        if source == self._clock:
+            self.advance(item.time_ms)
+            return
+        duplicate = self._duplicate(source, item)
+        if duplicate is not None:
+            self._dead_input(item, duplicate)
+            return
+        self.advance(item.time_ms)
+        self._queue.append((record, trigger, self._readers[source]))
+        self._drain()
+
+    def advance(self, time_ms: int) -> None:
+        """Move time on; entries whose deadline lies before it expire first, in (deadline, key) order."""
+        timers = self.timers
+        while timers and timers[0][0] < time_ms:
+            deadline, key, order, i = heappop(timers)
+            self.time_ms = max(self.time_ms, deadline)
+            step = self.steps[order]
+            assert isinstance(step, FoldStep)
+            step.expire(i, key, deadline)
+            self._drain()
+        if time_ms > self.time_ms:
+            self.time_ms = time_ms
+
+    def _drain(self) -> None:
+        queue = self._queue
+        while queue:
+            record, trigger, steps = queue.popleft()
+            for step in steps:
+                step.deliver(record, trigger)
+
+    def _trigger(self, item: Input) -> Trigger:
+        foreign, derived = self._places[item.source]
+        if item.header is not None:
+            try:
+                number = header_number(item.header)
+                return derived + varint(number), derived, number
+            except ValueError:
+                pass  # a header of somebody else's: the record is addressed by its offset
+        return foreign + varint(item.offset), foreign, item.offset
+
+    def _duplicate(self, source: int, item: Input) -> Duplicate | None:
+        seen = self.seen.get(self.plan.inputs[source].name)
+        if seen is None or seen.first_sight(item.record, item.time_ms):
+            return None
+        value = getattr(item.record, seen.field)
+        return Duplicate(f"{seen.field} {value!r} was seen before in {seen.name}")
+
+    def _note(self, source: int, offset: int) -> None:
+        runs = self._runs
+        if self._starts[source] < 0:
+            self._starts[source] = offset
+        self._reached[source] = offset + 1
+        if runs and runs[-2] == source:
+            runs[-1] += 1
+        else:
+            runs += (source, 1)
+
+    # --- what comes out
+
+    def emit(
+        self, step: Step, records: Iterable[Record], parents: list[bytes], model: bytes = b"\x00"
+    ) -> None:
+        """Encode all that a step wrote for one record, then write it and queue it for its readers."""
+        encoded = []
+        for record in records:
+            edge = step.edges.get(record.__class__)
+            if edge is None:
+                raise ProcessorFault(
+                    f"{step.name} wrote a {type(record).__name__}, which it does not declare"
+                )
+            key = getattr(record, edge.key)
+            if partition_of(key, self.partitions) != self.partition:
+                raise ProcessorFault(
+                    f"{step.name} wrote key {key!r}, which another partition holds"
+                )
+            encoded.append((edge, record, key, edge.codec.encode(record)))
+        if not encoded:
+            return
+        unique = dict.fromkeys(parents)
+        joined = b"".join(unique)
+        for edge, record, key, value in encoded:
+            n = edge.n
+            edge.n = n + 1
+            header = pack_header(n, step.stamp, model, len(unique), joined)
+            self.outputs.append(Output(edge.topic, key, value, [(HEADER, header)]))
+            self.bytes_out += len(value)
+            if edge.readers:
+                self._queue.append((record, (edge.place + varint(n), edge.place, n), edge.readers))
+        step.records_out += len(encoded)
+        self.records_out += len(encoded)
+
+    def snapshot(self, step: LearnerStep, trigger: Trigger) -> None:
+        """Write a signed snapshot of a learner's model as it is after the example just folded."""
+        learner = step.learner
+        step.generation += 1
+        edge = step.edges[learner.snapshots]
+        hint = (
+            -1
+            if step.frozen
+            else self.offset_hint(self.plan.topic(stream_of(learner.examples).topic))
+        )
+        record = seal_model(
+            learner.snapshots,
+            self.plan.keys,
+            step.model,
+            key=f"{step.name}@{self.partition}",
+            learner=step.name,
+            partition=self.partition,
+            time_ms=self.time_ms,
+            generation=step.generation,
+            version=step.version,
+            offset_hint=hint,
+            code_version=self.plan.flow.code_version,
+        )
+        header = pack_header(edge.n, step.stamp, varint(step.version + 1), 1, trigger[0])
+        edge.n += 1
+        value = edge.codec.encode(record)
+        self.outputs.append(Output(edge.topic, record.key, value, [(HEADER, header)]))
+        self.bytes_out += len(value)
+
+    def dead_letter(
+        self, processor: str, record: Record, trigger: Trigger, error: DataError
+    ) -> None:
+        """Write the dead letter of a record that a processor of this unit could not take."""
+        edge = self.edges.get(record.__class__)
+        name = edge.name if edge else stream_of(record.__class__).topic
+        codec = edge.codec if edge else self.plan.codec(record.__class__)
+        mark = "#" if edge else "@"
+        where = f"{name}[{self.partition}]{mark}{trigger[2]}"
+        key = getattr(record, stream_of(record.__class__).key)
+        self._bury(processor, where, key, codec.encode(record), error, trigger[0])
+
+    def _dead_input(self, item: Input, error: DataError) -> None:
+        name = self.plan.inputs[item.source].name
+        where = f"{name}[{self.partition}]@{item.offset}"
+        key = item.key.decode("utf-8", "replace") if item.key is not None else None
+        self._bury("", where, key, item.value, error, self._trigger(item)[0])
+
+    def _bury(
+        self,
+        processor: str,
+        where: str,
+        key: str | None,
+        value: bytes | None,
+        error: DataError,
+        parent: bytes,
+    ) -> None:
+        self.dead_letters += 1
+        flow = self.plan.flow
+        headers = {
+            "error.class": error.code,
+            "error.message": str(error)[:ERROR_TEXT_MAX],
+            "error.flow": flow.name,
+            "error.processor": processor,
+            "error.code_version": flow.code_version,
+            "error.record": where,
+            "error.attempt": "1",
+        }
+        packed = [(name, text.encode()) for name, text in headers.items()]
+        self.outputs.append(
+            Output(self._dead_letter_topic, key, value, [*packed, ("error.parent", parent)])
+        )
+
+    @property
+    def touched(self) -> bool:
+        """Whether it took anything since the last flush."""
+        return bool(self._runs)
+
+    def taken_to(self) -> dict[int, int]:
+        """By input: the offset after the last record taken since the last flush."""
+        return self._reached
+
+    def take_outputs(self) -> list[Output]:
+        """What was written so far, to be sent while the batch goes on."""
+        outputs, self.outputs = self.outputs, []
+        return outputs
+
+    def flush(self) -> list[Output]:
+        """Everything that this transaction has to write; the unit is then ready for the next."""
+        outputs = self.outputs
+        changelog = self.plan.topic(self.plan.flow.changelog)
+        for step in self.steps:
+            for store in step.stores if isinstance(step, FoldStep) else ():
+                for key, value, head in store.flush():
+                    outputs.append(
+                        Output(changelog, key, value, [(STATE_HEADER, head)] if value else [])
+                    )
+        for seen in self.seen.values():
+            for hour, ids in seen.flush(self.time_ms):
+                value = None if ids is None else self.plan.seen_codec.encode(SeenIds(ids=ids))
+                outputs.append(Output(changelog, f"seen/{seen.name}/{hour}", value, []))
+        state = UnitState(time_ms=self.time_ms, written={e.name: e.n for e in self.edges.values()})
+        outputs.append(Output(changelog, "unit", self.plan.unit_codec.encode(state), []))
+        entry = JournalEntry(
+            code_version=self.plan.flow.code_version,
+            inputs=[i.name for i in self.plan.inputs],
+            starts=self._starts,
+            runs=self._runs,
+        )
+        journal = self.plan.topic(self.plan.flow.journal)
+        outputs.append(Output(journal, None, self.plan.journal_codec.encode(entry), []))
+        self.outputs, self.bytes_out = [], 0
+        self._runs, self._starts, self._reached = [], [-1] * len(self.plan.inputs), {}
+        return outputs
+
+    # --- what was
+
+    def restore_entry(self, key: str, value: bytes | None, head: bytes) -> None:
+        """Take back one record of the changelog."""
+        if key == "unit":
+            state = self.plan.unit_codec.decode(value)
+            self.time_ms = state.time_ms
+            counts = state.written
+            for edge in self.edges.values():
+                edge.n = counts.get(edge.name, 0)
+            return
+        if key.startswith("seen/"):
+            _, name, hour = key.split("/")
+            if name in self.seen:
+                self.seen[name].restore(
+                    int(hour), self.plan.seen_codec.decode(value).ids if value else []
+                )
+            return
+        for order, step in enumerate(self.steps):
+            for i, store in enumerate(step.stores if isinstance(step, FoldStep) else ()):
+                if not key.startswith(store.prefix):
+                    continue
+                name = key[len(store.prefix) :]
+                if not value:
+                    store.entries.pop(name, None)
+                    return
+                entry = store.restore(name, value, head)
+                if entry.deadline is not None:
+                    heappush(self.timers, (entry.deadline, name, order, i))
+                return
