@@ -146,7 +146,7 @@ def _run(
 
     settings = connection.settings
     numbers = {f.name: slots[f.name].number for f in flows if f.name in slots}
-    members = [f"{_group(f, settings)}.{numbers.get(f.name, 'source')}" for f in flows]
+    members = [f"{f.name}.{numbers.get(f.name, 'source')}" for f in flows]
     name = "worker-" + "-".join(members)
     app = build_app(name, hosted, connection.cluster, connection.registry, topology, settings)
     path = home / "workers" / f"{os.getpid()}.json"
@@ -171,7 +171,8 @@ def _group(flow: Flow, settings: Settings) -> str:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(("Crashed reason", "Error: "))
+    """Whether a log record is not Faust's account of the crash that the command line will tell of."""
+    return "Crashed reason=" not in str(record.msg)
 
 
 def _alive(pid: int) -> bool:

@@ -216,6 +216,9 @@ class KafkaLog:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._consumer = cluster.consumer("doa-restore")
+        with translated("list_topics"):
+            # Fills the client's cache: a topic that it has to ask about first costs a second.
+            self._consumer.list_topics(timeout=cluster.settings.request_timeout_s)
 
     def close(self) -> None:
         """Close the consumer."""
@@ -276,11 +279,16 @@ class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
             return
         cause = error.args[0]
         text = f"{self.verb}: {cause.str()} ({cause.name()})"
-        if cause.code() in FENCED_CODES:
+        if cause.code() in FENCED_CODES or _is_fatally_fenced(cause):
             raise Fenced(text) from error
         if cause.code() == KafkaError._TIMED_OUT:
             raise OutcomeUnknown(text) from error
         raise BrokerError(text) from error
+
+
+def _is_fatally_fenced(cause: KafkaError) -> bool:
+    """Whether a static member lost its place: librdkafka says so only in the text of a fatal error."""
+    return bool(cause.code() == KafkaError._FATAL and "fenced" in cause.str())
 
 
 def stored_of(message: Message) -> Stored:

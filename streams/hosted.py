@@ -27,10 +27,9 @@ class Hosted:
     def __init__(self, loop: FlowLoop | SourceLoop) -> None:
         self.loop = loop
         self.name = loop.plan.flow.name
-        self.ended: Future[None] = Future()
-        self.commands_from: Future[int] = (
-            Future()
-        )  # offset of the first command that the start did not see
+        self.ended: Future[None] = _promise()
+        # The offset of the first control command that the start has not seen.
+        self.commands_from: Future[int] = _promise()
         self._thread = threading.Thread(target=self._run, name=f"flow {self.name}", daemon=True)
 
     @property
@@ -139,3 +138,10 @@ def send_control(cluster: Cluster, plan: Plan, verb: str, reason: str) -> None:
     waiting = producer.flush(FLUSH_S)
     if waiting or failures:
         raise StreamsError(f"the command was not written: {', '.join(failures) or 'no answer'}")
+
+
+def _promise() -> Future[Any]:
+    """A future that those who wait for it cannot cancel."""
+    promise: Future[Any] = Future()
+    promise.set_running_or_notify_cancel()
+    return promise

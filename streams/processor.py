@@ -9,7 +9,7 @@ until a flow is built from them. Code that needs the clock, randomness, the netw
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from schemas.record import Record
@@ -63,7 +63,7 @@ class Table:
     in_place
         The function may change the state it was given. If it raises, the batch is rolled back and run again without the record.
     touched_by
-        The records that get this table's state; all that the fold reads if None.
+        The records that get this table's state; by default all that the fold reads.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Table:
     renews: bool = False
     parents: Parents = "all"
     in_place: bool = False
-    touched_by: tuple[RecordClass, ...] | None = None
+    touched_by: tuple[RecordClass, ...] = ()
     entries_max: int = ENTRIES_MAX
 
 
@@ -185,8 +185,10 @@ def fold(
     single = state is not None
     if state is not None:
         tables = (table("state", state=state, key=key, **options),)
+    read = _classes(reads)
+    tables = tuple(replace(t, touched_by=t.touched_by or read) for t in tables)
     return lambda f: _processor(
-        f, "fold", _classes(reads), _classes(writes), tables=tables, single=single, name=name
+        f, "fold", read, _classes(writes), tables=tables, single=single, name=name
     )
 
 

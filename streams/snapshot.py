@@ -45,7 +45,7 @@ class Keys:
 
     @classmethod
     def load(cls, path: Path) -> Keys:
-        """Read `{id: hex}`; SnapshotError when there is none, others could read it, or a key is
+        """Read `{id: hex}`; SnapshotError when there is none, others could use it, or a key is
         short.
         """
         try:
@@ -56,7 +56,7 @@ class Keys:
             raise SnapshotError(f"{path} cannot be read: {error.strerror}") from error
         if mode & 0o077:
             raise SnapshotError(
-                f"{path} can be read by others (mode {mode:o}); run: chmod 600 {path}"
+                f"{path} can be used by others (mode {mode:o}); run: chmod 600 {path}"
             )
         try:
             keys = {name: bytes.fromhex(key) for name, key in json.loads(text).items()}

@@ -108,7 +108,7 @@ class FoldStep(Step):
             record: [
                 (i, store)
                 for i, store in enumerate(self.stores)
-                if record in (store.table.touched_by or processor.reads)
+                if record in store.table.touched_by
             ]
             for record in processor.reads
         }
@@ -118,29 +118,29 @@ class FoldStep(Step):
     def run(self, record: Record, trigger: Trigger) -> None:
         """Look up the entries that the record touches, call the function, remember what it returns."""
         states: list[Any] = self.blank.copy()
-        parents = [trigger[0]]
         touched = []
         for i, store in self.touched[record.__class__]:
             key = store.key_of(record)
-            if key is None:
-                continue
-            if key.__class__ is not str:
-                key = str(key)
-            entry = store.get(key)
-            touched.append((i, store, key))
-            if entry is not None:
-                states[i] = entry.value
-                parents += store.pack(entry.parents)
+            if key is not None:
+                entry = store.get(key)
+                touched.append((i, store, key, entry))
+                if entry is not None:
+                    states[i] = entry.value
         try:
             after, outputs = self.function(states[0] if self.single else tuple(states), record)
-            self.unit.emit(self, outputs, parents)
+            if outputs:
+                parents = [trigger[0]]
+                for _, store, _, entry in touched:
+                    if entry is not None:
+                        parents += store.pack(entry.parents)
+                self.unit.emit(self, outputs, parents)
         except Exception as error:
             if self.in_place:
                 raise Rollback(self.name, trigger[0], error) from error
             raise
         if self.single:
             after = (after,)
-        for i, store, key in touched:
+        for i, store, key, entry in touched:
             new = after[i]
             if new is not states[i] or (store.in_place and new is not None):
                 self._remember(i, store, key, new, trigger)

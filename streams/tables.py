@@ -41,7 +41,7 @@ class TableStore:
         self.dirty: dict[str, bool] = {}  # key -> whether the changelog has heard of it
         self.in_place = table.in_place
         self.expires = table.expires
-        self.key_of = _key_function(table.key)
+        self.key_of = _key_function(table)
         self.note, self.pack = _NOTES[table.parents]
 
     def get(self, key: str) -> Entry | None:
@@ -121,16 +121,23 @@ def split_references(data: bytes, at: int) -> list[bytes]:
     return references
 
 
-def _key_function(fields: tuple[str, ...]) -> Callable[[Any], str | None]:
-    if len(fields) == 1:
-        return attrgetter(fields[0])
-    many = attrgetter(*fields)
+def _key_function(table: Table) -> Callable[[Any], str | None]:
+    """The text of a record's key; None when a field of it is."""
+    if len(table.key) == 1:
+        single: Callable[[Any], str | None] = attrgetter(table.key[0])
+        return single if _is_text(table) else lambda r: None if (k := single(r)) is None else str(k)
+    many = attrgetter(*table.key)
 
     def key_of(record: Any) -> str | None:
         parts = many(record)
         return None if None in parts else SEPARATOR.join(map(str, parts))
 
     return key_of
+
+
+def _is_text(table: Table) -> bool:
+    kinds = {record.model_fields[table.key[0]].annotation for record in table.touched_by}
+    return kinds <= {str, str | None}
 
 
 def _range_of(reference: bytes) -> tuple[bytes, int, int]:

@@ -288,7 +288,7 @@ def _table_problems(processor: AnyProcessor) -> Iterator[str]:
         where = f"{processor.name}.{table.name}"
         if table.state.stream is not None:
             yield f"{where}: its state {table.state.__name__} is a stream; declare a class without one"
-        for record in table.touched_by or processor.reads:
+        for record in table.touched_by:
             if record not in processor.reads:
                 yield f"{where} is touched by {record.__name__}, which {processor.name} does not read"
             for name in table.key:

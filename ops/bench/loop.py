@@ -28,6 +28,7 @@ from processors.flights.planned_join import planned_join
 from processors.flights.planned_score import planned_score
 from processors.flights.planned_window import planned_window
 from schemas.flights import Arrival, Cancellation, Departure, Schedule, Weather
+from schemas.flights_delay import Censored
 from schemas.record import Record
 from streams.errors import Refusal
 from streams.processor import Learner, Processor
@@ -85,6 +86,7 @@ class Horizon:
         self.loop = loop
         self.model, self.frozen = map(Model, learners)
         self.join, self.window, self.score = join, window, score
+        self.open_ms_max, self.silence_ms_max = _expires(join), _expires(window)
         self.detector = drift.model()
         self.observe = drift.learn
         self.pending: dict[str, Any] = {}
@@ -97,7 +99,7 @@ class Horizon:
         loop, result, key = self.loop, self.loop.result, feature.flight_id
         state, _ = self.join.function(self.pending.get(key), feature)
         if key not in self.pending:
-            heappush(loop.timers, (now_ms + _expires(self.join), key, id(self), self.expire))
+            heappush(loop.timers, (now_ms + self.open_ms_max, key, id(self), self.expire))
         for model in (self.model, self.frozen):
             prediction = model.predict(model.model, feature, model.version)
             if prediction is not None:
@@ -115,7 +117,7 @@ class Horizon:
     def expire(self, key: str, deadline_ms: int) -> None:
         """Give up a question."""
         pending = self.pending.get(key)
-        if pending is None or pending.feature.asked_ms + _expires(self.join) != deadline_ms:
+        if pending is None or pending.feature.asked_ms + self.open_ms_max != deadline_ms:
             return
         assert self.join.expired_function is not None
         closed = list(self.join.expired_function(pending, deadline_ms))
@@ -125,7 +127,7 @@ class Horizon:
     def close(self, closed: Iterable[Any], now_ms: int) -> None:
         """Learn from an example; count it, or what was given up."""
         for record in closed:
-            if hasattr(record, "reason"):
+            if isinstance(record, Censored):
                 self.loop.result.censored.append(record)
                 self.count(record, now_ms)
                 continue
@@ -145,10 +147,10 @@ class Horizon:
             if origin not in self.windows:
                 heappush(
                     self.loop.timers,
-                    (now_ms + _expires(self.window), origin, id(self), self.silence),
+                    (now_ms + self.silence_ms_max, origin, id(self), self.silence),
                 )
             self.windows[origin] = state
-            self.silent_ms[origin] = now_ms + _expires(self.window)
+            self.silent_ms[origin] = now_ms + self.silence_ms_max
         self.add_up(scores)
 
     def silence(self, origin: str, deadline_ms: int) -> None:
@@ -192,9 +194,7 @@ class Loop:
             departed_score,
             departed_drift,
         )
-        weather, *_, left = features.tables
-        assert weather.expires is not None and left.expires is not None
-        self.weather_ms_max, self.left_ms_max = weather.expires, left.expires
+        self.weather_ms_max, self.left_ms_max = _expires(features, 0), _expires(features, -1)
         self.weather: dict[str, tuple[int, Any]] = {}
         self.airports: dict[str, Any] = {}
         self.carriers: dict[tuple[str, str], Any] = {}
@@ -245,15 +245,10 @@ class Loop:
             left,
         )
         after, written = self.fold(before, event)
-        _, airport, carrier_after, route_after, aircraft, left = after
-        if airport is not None:
-            self.airports[origin] = airport
-        if carrier_after is not None:
-            self.carriers[carrier] = carrier_after
-        if route_after is not None:
-            self.routes[route] = route_after
-        if tail is not None and aircraft is not None:
-            self.aircraft[(origin, tail)] = aircraft
+        self.airports[origin], self.carriers[carrier], self.routes[route] = after[1:4]
+        if tail is not None:
+            self.aircraft[(origin, tail)] = after[4]
+        left = after[5]
         if left is not None and kind is not Schedule:
             self.left[flight_id] = (now_ms, left)
         self.result.features += written
@@ -298,7 +293,7 @@ def run_partitioned(
     return [run([e for e in events if e.origin in origins], closing_ms) for origins in partitions]
 
 
-def _expires(processor: Processor) -> int:
-    expires = processor.tables[0].expires
+def _expires(processor: Processor, table: int = 0) -> int:
+    expires = processor.tables[table].expires
     assert expires is not None
     return expires

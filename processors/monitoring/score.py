@@ -108,10 +108,7 @@ def _merge_two(kind: type[S], left: Score, right: Score) -> S:
         model=merge_tallies(left.model, right.model),
         frozen=_merge_optional(left.frozen, right.frozen),
         beside_frozen=_merge_optional(left.beside_frozen, right.beside_frozen),
-        baselines={
-            name: merge_tallies(left.baselines[name], right.baselines[name])
-            for name in left.baselines
-        },
+        baselines=_merge_baselines(left.baselines, right.baselines),
         months=_merge_months(left.months, right.months),
     )
 
@@ -120,6 +117,14 @@ def _merge_optional(left: Tally | None, right: Tally | None) -> Tally | None:
     if left is None or right is None:
         return left or right
     return merge_tallies(left, right)
+
+
+def _merge_baselines(left: Mapping[str, Tally], right: Mapping[str, Tally]) -> dict[str, Tally]:
+    """A window without examples has no baselines."""
+    merged = dict(left)
+    for name, sums in right.items():
+        merged[name] = merge_tallies(left[name], sums) if name in left else sums
+    return merged
 
 
 def _merge_months(left: Mapping[str, Month], right: Mapping[str, Month]) -> dict[str, Month]:

@@ -1,7 +1,7 @@
 """Score what was served, a thousand examples at a time, and add the windows up.
 
 A window counts questions, answers and questions given up at one key; when it holds enough
-examples, or when nothing has happened for a day and a half, it becomes a score record. The running total
+examples, or when nothing has happened for a day and a half, it becomes a score record. The total
 reads those, so that its large histograms are touched once per window only.
 """
 

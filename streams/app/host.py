@@ -76,13 +76,14 @@ def build_app(
     """
     seal_codecs()
     holder = _held_port(settings.web_port)
+    group = f"{settings.namespace}.{name}" if settings.namespace else name
     app = Host(
-        name,
+        group,
         broker=[f"kafka://{server.strip()}" for server in cluster.bootstrap.split(",")],
         broker_credentials=_credentials(settings),
         broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=SESSION_S / 4,
-        consumer_group_instance_id=name if loops else None,
+        consumer_group_instance_id=group if loops else None,
         consumer_auto_offset_reset="earliest",
         processing_guarantee="at_least_once",
         producer_acks=-1,

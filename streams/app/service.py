@@ -27,16 +27,18 @@ class LoopService(Service):
         super().__init__(**options)
         self.hosted = hosted
         self.on_end = on_end
+        self.ended: asyncio.Future[None] | None = None
 
     async def on_start(self) -> None:
         """Start the thread, unless the worker has done so already."""
+        self.ended = asyncio.wrap_future(self.hosted.ended)
+        self.ended.add_done_callback(lambda ended: ended.exception())  # `run_app` raises it
         self.hosted.start()
 
     async def on_stop(self) -> None:
         """Wait for the last commit."""
         self.hosted.stop()
-        _, late = await asyncio.wait({asyncio.wrap_future(self.hosted.ended)}, timeout=STOP_S)
-        if late:
+        if self.ended is not None and not await self._has_ended(STOP_S):
             logger.warning(
                 "flow %s did not end within %.0f s; it is left as it is", self.hosted.name, STOP_S
             )
@@ -44,15 +46,19 @@ class LoopService(Service):
     @Service.task
     async def _watch(self) -> None:
         said: str | None = None
-        ended = asyncio.wrap_future(self.hosted.ended)
-        while not self.should_stop and not ended.done():
-            await asyncio.wait({ended}, timeout=WATCH_S)
+        while not self.should_stop and not await self._has_ended(WATCH_S):
             self.hosted.check()
             reason = self.hosted.reason
             if reason != said and reason is not None and reason.startswith(("outage", "paused")):
                 logger.warning("flow %s: %s", self.hosted.name, reason)
             said = reason
+        self.hosted.check()
         self.on_end()
+
+    async def _has_ended(self, seconds: float) -> bool:
+        assert self.ended is not None
+        await asyncio.wait({self.ended}, timeout=seconds)
+        return self.ended.done()
 
 
 class LoopsFirst(BootStrategy):

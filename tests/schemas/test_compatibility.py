@@ -1,4 +1,4 @@
-"""Reasons why records cannot be read, each by example; and fastavro as the judge of any pair of schemas."""
+"""Why records cannot be read, by example; and fastavro as the judge of any pair of schemas."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import fastavro
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+
 from schemas.compatibility import incompatibilities, reinterpreted, unreadable
 
 PROMOTED = {"int": "long", "long": "double", "float": "double", "string": "bytes"}

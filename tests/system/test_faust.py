@@ -110,11 +110,11 @@ class Desk:
         self.count = 0
 
     def announce(self, *minutes: int) -> None:
-        """Publish delays, at EWR and JFK in turn."""
+        """Publish delays, at EWR and LGA in turn."""
         producer = self.connection.cluster.producer()
         for late in minutes:
             delay = Delay(
-                airport=("EWR", "JFK")[self.count % 2],
+                airport=("EWR", "LGA")[self.count % 2],
                 flight=f"UA{self.count}",
                 announced_ms=1_000 * self.count,
                 minutes=late,
@@ -289,8 +289,8 @@ def test_agent_reads_and_writes_declared_streams_over_the_bridge(
     consumer.close()
     codec = desk.plan.codec(Rebooking)
     assert [(m.key(), m.partition(), codec.decode(m.value())) for m in messages] == [
-        (b"JFK", 1, Rebooking(airport="JFK", flight="UA1", booked_ms=301_000)),
-        (b"JFK", 1, Rebooking(airport="JFK", flight="UA3", booked_ms=303_000)),
+        (b"LGA", 0, Rebooking(airport="LGA", flight="UA1", booked_ms=301_000)),
+        (b"LGA", 0, Rebooking(airport="LGA", flight="UA3", booked_ms=303_000)),
         (b"EWR", 1, Rebooking(airport="EWR", flight="UA0", booked_ms=300_000)),
     ]
     until("no case open", lambda: [r.open_cases for r in desk.read(DeskLoad)][-1:] == [0])
