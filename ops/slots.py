@@ -1,7 +1,8 @@
 """Slots: the stable number of a worker among those of its flow, held on this host by a locked file.
 
-A slot names the worker's transactions and its place in the consumer group, so that a restart fences its predecessor and gets
-the same partitions back. Two hosts cannot see each other's files: there, give each worker its `--slot`.
+A slot names the worker's transactions and its place in the consumer group, so that a restart fences
+its predecessor and gets the same partitions back. Two hosts cannot see each other's files: there,
+give each worker its `--slot`.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ class Slot:
 
 
 def take_slot(folder: Path, group: str, number: int | None = None) -> Slot:
-    """The lowest free slot of a group; a given number is taken over, even from a worker that still runs."""
+    """The lowest free slot of a group; a given number is taken over from whoever has it."""
     folder.mkdir(parents=True, exist_ok=True)
     if number is not None:
         descriptor = _open(folder, group, number)
         if not _lock(descriptor):
-            # The broker fences the older worker, which then ends; the file is ours from that moment on.
+            # The broker fences the older worker, which then ends; the file is ours from that moment
+            # on.
             waiting = threading.Thread(
                 target=fcntl.flock, args=(descriptor, fcntl.LOCK_EX), daemon=True
             )

@@ -1,7 +1,7 @@
 """A worker: one process that runs flows until it is told to stop.
 
-Imports are made where they are needed: the loops start before Faust is even loaded, so that a worker that was restarted
-goes on within two seconds.
+Imports are made where they are needed: the loops start before Faust is even loaded, so that a
+worker that was restarted goes on within two seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops.connect import Connection, connect, home_of
+from ops.hash_seed import pin_hash_seed
 from ops.slots import Slot, take_slot
 from streams.errors import Fenced, TopologyError
 from streams.settings import Settings
@@ -24,7 +25,7 @@ from streams.topology import Flow, Topology, checked, discover
 if TYPE_CHECKING:
     from streams.hosted import Hosted
 
-HASH_SEED = "PYTHONHASHSEED"
+SWITCH_S = 0.05  # how long a flow may keep the interpreter from Faust, which is in no hurry
 
 
 def run_worker(
@@ -34,13 +35,14 @@ def run_worker(
     packages: Iterable[str] = ("processors",),
     **source_options: Any,
 ) -> int:
-    """Run flows, by default all that read streams, until a signal, a drain, or the end of all sources; the exit code.
+    """Run flows, by default all that read streams, until a signal or a drain; the exit code.
 
-    `slot` takes over that slot from whoever has it, by default the lowest free one is taken. `source_options` go to
-    the sources: `speed`, `progress`, and what their functions take.
+    `slot` takes over that slot from whoever has it, by default the lowest free one is taken.
+    `source_options` go to the sources: `speed`, `progress`, and what their functions take.
     """
     pin_hash_seed()
     quiet_logs()
+    sys.setswitchinterval(SWITCH_S)
     settings = settings or Settings()
     topology = checked(discover(packages))
     chosen = [topology.flow(name) for name in flows] or [
@@ -67,21 +69,12 @@ def run_worker(
             held.release()
 
 
-def pin_hash_seed() -> None:
-    """Start this process anew with a fixed hash seed, unless it has one: the order of sets must not differ."""
-    if os.environ.get(HASH_SEED, "random") == "random":
-        os.environ[HASH_SEED] = "0"
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
 def quiet_logs() -> None:
-    """Warnings of ours and errors of Faust's go to stderr; what ends the worker is said once, by the command line."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handler.addFilter(_is_news)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    """Warnings of ours and errors of Faust's to stderr; what ends the worker is said elsewhere."""
+    stderr = logging.StreamHandler(sys.stderr)
+    stderr.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    stderr.addFilter(_is_news)
+    logging.basicConfig(level=logging.WARNING, handlers=[stderr])
     for name, level in (("faust", logging.ERROR), ("mode", logging.ERROR)):
         logging.getLogger(name).setLevel(level)
     for name in ("aiokafka", "doa.kafka"):
@@ -171,7 +164,7 @@ def _group(flow: Flow, settings: Settings) -> str:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a log record is not Faust's account of the crash that the command line will tell of."""
+    """Whether it is not Faust's account of the crash that the command line will tell of."""
     return "Crashed reason=" not in str(record.msg)
 
 

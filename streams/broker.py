@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
     Consumer,
+    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -28,8 +29,10 @@ from streams.errors import BrokerError, Fenced, OutcomeUnknown
 from streams.merge import Stored
 from streams.settings import Settings
 
+if TYPE_CHECKING:
+    from streams.reader import KafkaLog
+
 END = KafkaError._PARTITION_EOF
-READ_RECORDS = 5_000
 FENCED_CODES = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
@@ -94,6 +97,7 @@ class Cluster:
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
             "linger.ms": 5,
+            "delivery.report.only.error": True,  # a commit waits for all; a call per record costs
             "batch.size": 1_000_000,
             "queue.buffering.max.messages": 500_000,
             "message.max.bytes": 8_000_000,
@@ -119,13 +123,26 @@ class Cluster:
         if not asked:
             return {}
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-        with translated("list_offsets"):
-            futures = self.admin().list_offsets(
-                asked,
-                isolation_level=level,
-                request_timeout=self.settings.request_timeout_s,
-            )
-            return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}
+        try:
+            with translated("list_offsets"):
+                futures = self.admin().list_offsets(
+                    asked,
+                    isolation_level=level,
+                    request_timeout=self.settings.request_timeout_s,
+                )
+                return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}
+        except BrokerError:
+            # After a restart of the broker an old client goes on asking with the leader epoch it knew.
+            self._admin = None
+            raise
+
+    def committed(self, group: str) -> dict[tuple[str, int], int]:
+        """How far a consumer group has come, where it has committed anything."""
+        with translated("list_consumer_group_offsets"):
+            asked = [ConsumerGroupTopicPartitions(group)]
+            futures = self.admin().list_consumer_group_offsets(asked)
+            found = next(iter(futures.values())).result().topic_partitions
+        return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
     def partitions(self) -> dict[str, int]:
         """All topics and their partition counts; BrokerError when the cluster does not answer."""
@@ -203,66 +220,11 @@ class Cluster:
                 if error.args[0].code() not in tolerated:
                     raise BrokerError(f"{name}: {error.args[0].str()}") from error
 
-    # --- Log, for restoring
-
     def log(self) -> KafkaLog:
         """Committed records, for restoring and looking back."""
+        from streams.reader import KafkaLog
+
         return KafkaLog(self)
-
-
-class KafkaLog:
-    """Reads committed records from any place to the end that is there when the reading starts."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._consumer = cluster.consumer("doa-restore")
-        with translated("list_topics"):
-            # Fills the client's cache: a topic that it has to ask about first costs a second.
-            self._consumer.list_topics(timeout=cluster.settings.request_timeout_s)
-
-    def close(self) -> None:
-        """Close the consumer."""
-        self._consumer.close()
-
-    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
-        """All records from an offset to the end, open transactions of dead writers waited for."""
-        end = self._cluster.ends([(topic, partition)])[(topic, partition)]
-        if start >= end:
-            return
-        self._consumer.assign([TopicPartition(topic, partition, max(start, 0))])
-        deadline = time.monotonic() + self._cluster.settings.restore_timeout_s
-        position = start
-        while position < end:
-            for message in self._consumer.consume(READ_RECORDS, 0.05):
-                offset = message.offset()
-                error = message.error()
-                if error is not None:
-                    if error.code() == END:
-                        position = max(position, offset)
-                        continue
-                    raise BrokerError(f"{topic}[{partition}]: {error.str()}")
-                position = offset + 1
-                if offset < end:
-                    yield stored_of(message)
-            if position < end and time.monotonic() > deadline:
-                raise BrokerError(
-                    f"{topic}[{partition}]: read to {position} of {end}, then nothing for "
-                    f"{self._cluster.settings.restore_timeout_s:.0f} s; a transaction may hang"
-                )
-        self._consumer.unassign()
-
-    def last(self, topic: str, partition: int) -> Stored | None:
-        """The last committed record of a partition."""
-        end = self._cluster.ends([(topic, partition)])[(topic, partition)]
-        back = 4
-        while True:
-            start = max(end - back, 0)
-            found = None
-            for found in self.records(topic, partition, start):
-                pass
-            if found is not None or start == 0:
-                return found
-            back *= 8
 
 
 class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
@@ -289,6 +251,11 @@ class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
 def _is_fatally_fenced(cause: KafkaError) -> bool:
     """Whether a static member lost its place: librdkafka says so only in the text of a fatal error."""
     return bool(cause.code() == KafkaError._FATAL and "fenced" in cause.str())
+
+
+def places(starts: Mapping[tuple[str, int], int]) -> list[TopicPartition]:
+    """Partitions, each with an offset (or a time), as Kafka's client wants them."""
+    return [TopicPartition(topic, partition, at) for (topic, partition), at in starts.items()]
 
 
 def stored_of(message: Message) -> Stored:

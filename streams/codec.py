@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import fastavro
@@ -14,6 +15,7 @@ import pydantic
 
 from schemas.derive import avro_schema
 from schemas.record import Record
+from schemas.snapshot import Snapshot
 from streams.compiled import Encoder, compile_encoder
 from streams.errors import (
     EmptyValue,
@@ -26,6 +28,9 @@ from streams.errors import (
 
 MAGIC = b"\x00"
 VALUE_BYTES_MAX = 1_000_000
+SNAPSHOT_BYTES_MAX = 8_000_000  # what the topic of a model takes
+
+Decoder = Callable[[bytes, int], tuple[dict[str, Any], int]]
 
 _read = fastavro.schemaless_reader
 _write = fastavro.schemaless_writer
@@ -57,7 +62,8 @@ class Codec:
         self.schema = avro_schema(record)
         self.prefix = b""
         self._parsed = fastavro.parse_schema(without_logical_types(self.schema))
-        self._writers: dict[bytes, Any] = {}
+        self._readers: dict[bytes, Decoder] = {}
+        self.bytes_max = SNAPSHOT_BYTES_MAX if issubclass(record, Snapshot) else VALUE_BYTES_MAX
         self.encode: Encoder = self._encode_first
         self._validate: Callable[[Any], Any] = record.__pydantic_validator__.validate_python
 
@@ -84,28 +90,32 @@ class Codec:
         """The record of a value, its bounds checked; a DataError says what is wrong with it."""
         if not value:
             raise EmptyValue("the value is empty; a record was expected")
-        if len(value) > VALUE_BYTES_MAX:
-            raise WireFormat(
-                f"the value has {len(value)} bytes; at most {VALUE_BYTES_MAX} are taken"
-            )
+        if len(value) > self.bytes_max:
+            raise WireFormat(f"the value has {len(value)} bytes; at most {self.bytes_max} are taken")
         head = value[:5]
-        writer = self._writers.get(head) or self._writer(head)
-        buffer = io.BytesIO(value)
-        buffer.seek(5)
+        read = self._readers.get(head) or self._reader(head)
         try:
-            fields = _read(buffer, writer, None if writer is self._parsed else self._parsed)
-        except Exception as error:  # fastavro raises a dozen kinds on bytes that are not Avro
+            fields, end = read(value, 5)
+        except Exception as error:  # decoders raise a dozen kinds on bytes that are not Avro
+            reason = str(error) or type(error).__name__
+            raise Undecodable(f"not an Avro {self.record.__name__}: {reason}") from error
+        if end != len(value):
             raise Undecodable(
-                f"not an Avro {self.record.__name__}: {error or type(error).__name__}"
-            ) from error
-        if buffer.tell() != len(value):
-            raise Undecodable(
-                f"{len(value) - buffer.tell()} bytes follow the Avro {self.record.__name__}"
+                f"the Avro {self.record.__name__} ends at byte {end}, the value at {len(value)}"
             )
         try:
             return self._validate(fields)
         except pydantic.ValidationError as error:
             raise OutOfBounds(_first_fault(error)) from error
+
+    def _reader(self, head: bytes) -> Decoder:
+        """The decoder for what one writer wrote; a schema that is not today's is resolved to it."""
+        if not self.prefix:
+            self.register()
+        writer = self._writer(head)
+        reader = None if writer is self._parsed else self._parsed
+        self._readers[head] = partial(_decode, writer, reader)
+        return self._readers[head]
 
     def _writer(self, head: bytes) -> Any:
         if len(head) < 5 or head[:1] != MAGIC:
@@ -113,7 +123,6 @@ class Codec:
                 f"the value begins with {head.hex()}; 00 and a schema id were expected"
             )
         if head == self.prefix:
-            self._writers[head] = self._parsed
             return self._parsed
         schema = self.registry.writer_schema(self.subject, int.from_bytes(head[1:], "big"))
         try:
@@ -122,8 +131,7 @@ class Codec:
             raise Undecodable(
                 f"the writer's schema of {self.subject} is no Avro: {error}"
             ) from error
-        self._writers[head] = self._parsed if parsed == self._parsed else parsed
-        return self._writers[head]
+        return self._parsed if parsed == self._parsed else parsed
 
 
 class MemoryRegistry:
@@ -151,6 +159,14 @@ class MemoryRegistry:
         if not 0 < schema_id <= len(self._schemas):
             raise UnknownSchema(f"no schema has the id {schema_id}")
         return self._schemas[schema_id - 1][1]
+
+
+def _decode(writer: Any, reader: Any, value: bytes, start: int) -> tuple[dict[str, Any], int]:
+    """Decode with fastavro, resolving a foreign writer's schema."""
+    buffer = io.BytesIO(value)
+    buffer.seek(start)
+    fields: Any = _read(buffer, writer, reader)
+    return fields, buffer.tell()
 
 
 def without_logical_types(schema: Any) -> Any:

@@ -2,7 +2,7 @@
 
 fastavro walks the schema for every record; here the walk happens once and leaves one expression per field. Nothing in it comes from
 outside: the schema is derived from our own class, and field names are Python identifiers. What this does not know
-(`compile_encoder` returns None) is left to fastavro.
+(`compile_encoder` returns None) is left to fastavro. A generated decoder was no faster than fastavro's.
 
 References
 ----------
@@ -18,6 +18,7 @@ from typing import Any
 
 STRINGS_CACHED_MAX = 16_384
 LONGS_CACHED_MAX = 32_768
+INSTANT_MIN, INSTANT_MAX = 1 << 40, 1 << 42
 LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
 
 Encoder = Callable[[Any], bytes]
@@ -33,6 +34,17 @@ def encode_long(number: int) -> bytes:
     if not LONG_MIN <= number <= LONG_MAX:
         raise OverflowError(f"{number} does not fit into an Avro long")
     left = (number << 1) ^ (number >> 63)
+    if INSTANT_MIN <= left < INSTANT_MAX:  # six bytes: an instant in ms, of 1987 to 2039
+        return bytes(
+            (
+                left & 0x7F | 0x80,
+                left >> 7 & 0x7F | 0x80,
+                left >> 14 & 0x7F | 0x80,
+                left >> 21 & 0x7F | 0x80,
+                left >> 28 & 0x7F | 0x80,
+                left >> 35,
+            )
+        )
     parts = bytearray()
     while left > 0x7F:
         parts.append(left & 0x7F | 0x80)

@@ -178,9 +178,10 @@ class Driver:
         self.committed[unit.partition] = list(positions)
 
     def _append(self, output: Output, partition: int) -> None:
-        log = self.logs.setdefault((output.topic, partition), [])
-        key = output.key.encode() if isinstance(output.key, str) else output.key
-        log.append(Stored(len(log), key, output.value, dict(output.headers), APPENDED_MS))
+        topic, key, value, headers = output
+        log = self.logs.setdefault((topic, partition), [])
+        data = key.encode() if isinstance(key, str) else key
+        log.append(Stored(len(log), data, value, dict(headers), APPENDED_MS))
 
     def _unit(self, partition: int) -> Unit:
         return Unit(

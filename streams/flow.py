@@ -69,7 +69,8 @@ class FlowLoop:
         self._asleep: set[tuple[str, int]] = set()
         self._ends: dict[tuple[str, int], int] = {}
         self._look_at = 0.0
-        self._reassigned: list[int] | None = None
+        self._assigned: list[int] | None = None  # partitions that are ours, None between assignments
+        self._reassigned: list[int] | None = None  # those whose units are yet to be restored
         self._dead_letters_before = 0
         self._consumer: Consumer
         self._producer: Producer
@@ -332,7 +333,7 @@ class FlowLoop:
                     f"partition {number} was assigned without {', '.join(sorted(missing))}; "
                     "all inputs of a flow need the same partition count (run: doa apply)"
                 )
-        self._reassigned = sorted(by_number)
+        self._assigned = self._reassigned = sorted(by_number)
         consumer.assign([])  # nothing is fetched before the state is restored
 
     def _on_revoke(self, consumer: Consumer, _: list[TopicPartition]) -> None:
@@ -358,12 +359,13 @@ class FlowLoop:
 
     def _drop_units(self) -> None:
         self.tally.drop(self.units)
-        self.merges, self._reassigned = {}, None
+        self.merges, self._assigned, self._reassigned = {}, None, None
         self._asleep.clear()
+        self._waits = "waiting for partitions"
 
     def _restore_units(self) -> None:
         """Build the units of all assigned partitions from their topics."""
-        numbers, self._reassigned = self._reassigned or [], None
+        numbers = self._reassigned or []
         self._waits = "restoring"
         wanted = [(i.topic, n) for n in numbers for i in self.plan.inputs]
         with translated("committed"):
@@ -389,7 +391,7 @@ class FlowLoop:
         places = [TopicPartition(t, n, starts[(t, n)]) for t, n in wanted]
         with translated("assign"):
             self._consumer.assign(places)
-        self._waits = None
+        self._reassigned = self._waits = None
         self.progressed_at = time.monotonic()
 
     @property
@@ -409,11 +411,10 @@ class FlowLoop:
     def _recover(self) -> None:
         """Abort, forget, and begin again from what is committed."""
         self._drop_transaction()
-        numbers = sorted(self.units)
         self.tally.drop(self.units)
         self.merges = {}
         self._asleep.clear()
-        self._reassigned = numbers
+        self._reassigned = self._assigned
 
     def _outage(self, error: StreamsError) -> None:
         """Say why nothing moves, wait, and begin again; the outcome of an open transaction is read from the broker.

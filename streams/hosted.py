@@ -1,7 +1,7 @@
 """A loop on a thread of its own, as its host sees it: is it alive, is it ready, how did it end.
 
-The host is Faust in a worker, but nothing here knows that. The control topic is read once before a flow begins, so that a
-flow that was paused stays paused when its worker restarts.
+The host is Faust in a worker, but nothing here knows that. The control topic is read once before a
+flow begins, so that a flow that was paused stays paused when its worker restarts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FLUSH_S = 10.0
 
 
 class Hosted:
-    """One FlowLoop or SourceLoop, and the thread that it runs on. `ended` resolves when the loop has."""
+    """One FlowLoop or SourceLoop and its thread. `ended` resolves when the loop has."""
 
     def __init__(self, loop: FlowLoop | SourceLoop) -> None:
         self.loop = loop
@@ -64,7 +64,8 @@ class Hosted:
         if self.flow is None or not self.flow.stuck:
             return None
         seconds = self.loop.cluster.settings.stuck_s
-        return f"flow {self.name}: {self.flow.lag} records wait, and none was taken for {seconds:.0f} s"
+        waiting = f"{self.flow.lag} records wait, and none was taken for {seconds:.0f} s"
+        return f"flow {self.name}: {waiting}"
 
     def check(self) -> None:
         """Raise what ended the loop, or Stuck when it stands still without a reason."""
@@ -84,7 +85,8 @@ class Hosted:
     def state(self) -> dict[str, Any]:
         """What the web views say about it."""
         flow = self.flow
-        state = {"alive": not self.ended.done(), "reason": None, "lag": 0, "units": []}
+        alive = not self.ended.done()
+        state: dict[str, Any] = {"alive": alive, "reason": None, "lag": 0, "units": []}
         if flow is not None:
             lag = sum(flow.lags().values())
             state |= {
@@ -124,7 +126,7 @@ class Hosted:
 
 
 def send_control(cluster: Cluster, plan: Plan, verb: str, reason: str) -> None:
-    """Ask all workers of a flow to pause, resume or drain; raises when the command was not written."""
+    """Ask all workers of a flow to pause, resume or drain; raise if that was not written."""
     command = ControlCommand(verb=verb, reason=reason, at_ms=time.time_ns() // 1_000_000)
     failures: list[str] = []
     producer = cluster.producer()

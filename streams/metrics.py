@@ -1,7 +1,7 @@
 """What a worker counts, for Prometheus. The one door to prometheus_client.
 
-Nothing is paid per record: the loops count in plain integers anyway, and a scrape reads them. No key, id or other text of
-a record is ever a label.
+Nothing is paid per record: the loops count in plain integers anyway, and a scrape reads them. No
+key, id or other text of a record is ever a label.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LoopCollector(Collector):
         self._loops = loops
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric of the worker; the processor `` stands for the intake, before any processor."""
+        """Every metric of the worker; processor `` is the intake, before any processor."""
         counts = [(loop, loop.tally.read(loop.units)) for loop in self._loops]
         for name, text, field in _STEP_COUNTERS:
             family = CounterMetricFamily(name, text, labels=("flow", "processor"))

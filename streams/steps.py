@@ -17,7 +17,7 @@ from streams.codec import Codec
 from streams.errors import DataError, ProcessorFault, Rollback
 from streams.lineage import varint
 from streams.processor import Learner, Processor
-from streams.tables import TableStore
+from streams.tables import TableStore, parents_of
 from streams.topology import AnyProcessor, outputs_of, stream_of
 
 if TYPE_CHECKING:
@@ -99,17 +99,12 @@ class FoldStep(Step):
         super().__init__(unit, processor)
         self.function = processor.function
         self.expired_function = processor.expired_function
-        self.single = processor.single
         self.stores = [
             TableStore(processor.name, t, unit.plan.state_codec(t.state)) for t in processor.tables
         ]
         self.blank = [None] * len(self.stores)
         self.touched = {
-            record: [
-                (i, store)
-                for i, store in enumerate(self.stores)
-                if record in store.table.touched_by
-            ]
+            record: [(i, s) for i, s in enumerate(self.stores) if record in s.table.touched_by]
             for record in processor.reads
         }
         self.order = 0
@@ -127,20 +122,15 @@ class FoldStep(Step):
                 if entry is not None:
                     states[i] = entry.value
         try:
-            after, outputs = self.function(states[0] if self.single else tuple(states), record)
+            after, outputs = self.function(tuple(states), record)
             if outputs:
-                parents = [trigger[0]]
-                for _, store, _, entry in touched:
-                    if entry is not None:
-                        parents += store.pack(entry.parents)
-                self.unit.emit(self, outputs, parents)
+                entries = [(store, entry) for _, store, _, entry in touched if entry is not None]
+                self.unit.emit(self, outputs, parents_of(trigger[0], entries))
         except Exception as error:
             if self.in_place:
                 raise Rollback(self.name, trigger[0], error) from error
             raise
-        if self.single:
-            after = (after,)
-        for i, store, key, entry in touched:
+        for i, store, key, _ in touched:
             new = after[i]
             if new is not states[i] or (store.in_place and new is not None):
                 self._remember(i, store, key, new, trigger)
@@ -157,12 +147,38 @@ class FoldStep(Step):
         """Forget an entry whose deadline has passed, and write what the fold says about it."""
         store = self.stores[i]
         entry = store.get(key)
-        if entry is None or entry.deadline != deadline:
-            return  # written again or deleted since
-        parents = list(store.pack(entry.parents))
+        if entry is None or entry.deadline is None or entry.deadline < deadline:
+            return  # deleted since, and perhaps made anew, with a timer of its own
+        if entry.deadline > deadline:
+            if store.renews:
+                heappush(self.unit.timers, (entry.deadline, key, self.order, i))
+            return
         if self.expired_function is not None:
-            self.unit.emit(self, self.expired_function(entry.value, deadline), parents)
+            outputs = self.expired_function(entry.value, deadline)
+            self.unit.emit(self, outputs, parents_of(None, [(store, entry)]))
         store.delete(key)
+
+
+class SingleFoldStep(FoldStep):
+    """Runs a fold of one table: most of them, so they go without lists of tables."""
+
+    def run(self, record: Record, trigger: Trigger) -> None:
+        """Look up the entry of the record's key, call the function, remember what it returns."""
+        store = self.stores[0]
+        key = store.key_of(record)
+        entry = None if key is None else store.get(key)
+        state = None if entry is None else entry.value
+        try:
+            after, outputs = self.function(state, record)
+            if outputs:
+                known = () if entry is None else ((store, entry),)
+                self.unit.emit(self, outputs, parents_of(trigger[0], known))
+        except Exception as error:
+            if self.in_place:
+                raise Rollback(self.name, trigger[0], error) from error
+            raise
+        if key is not None and (after is not state or (self.in_place and after is not None)):
+            self._remember(0, store, key, after, trigger)
 
 
 class LearnerStep(Step):
@@ -213,4 +229,6 @@ def step_of(unit: Unit, processor: AnyProcessor) -> Step:
     """The step that runs a processor."""
     if isinstance(processor, Learner):
         return LearnerStep(unit, processor)
-    return FoldStep(unit, processor) if processor.kind == "fold" else TransformStep(unit, processor)
+    if processor.kind == "transform":
+        return TransformStep(unit, processor)
+    return SingleFoldStep(unit, processor) if processor.single else FoldStep(unit, processor)

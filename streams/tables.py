@@ -6,7 +6,7 @@ transaction is never written. Values restored from the changelog are decoded whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
@@ -41,8 +41,10 @@ class TableStore:
         self.dirty: dict[str, bool] = {}  # key -> whether the changelog has heard of it
         self.in_place = table.in_place
         self.expires = table.expires
+        self.renews = table.renews and table.expires is not None
         self.key_of = _key_function(table)
-        self.note, self.pack = _NOTES[table.parents]
+        self.note = _NOTES[table.parents]
+        self.ranged = table.parents == "range"
 
     def get(self, key: str) -> Entry | None:
         """The entry of a key, decoded."""
@@ -54,7 +56,8 @@ class TableStore:
     def put(
         self, key: str, value: Any, now_ms: int, trigger: tuple[bytes, bytes, int]
     ) -> int | None:
-        """Remember a value; returns the deadline if there is a new one."""
+        """Remember a value; returns the deadline of a new entry. That of a renewed one moves on its own: its
+        timer, when it fires, is set again."""
         entry = self.entries.get(key)
         if entry is None:
             self.dirty.setdefault(key, False)
@@ -64,9 +67,8 @@ class TableStore:
         self.dirty.setdefault(key, entry.stored)
         entry.value = value
         entry.parents = self.note(entry.parents, trigger)
-        if self.table.renews and self.expires is not None:
-            entry.deadline = now_ms + self.expires
-            return entry.deadline
+        if self.renews:
+            entry.deadline = now_ms + (self.expires or 0)
         return None
 
     def delete(self, key: str) -> None:
@@ -90,7 +92,7 @@ class TableStore:
             if value.__class__ is not bytes:
                 value = self.codec.encode(value)
             head = varint(0 if entry.deadline is None else entry.deadline + 1)
-            changes.append((self.prefix + key, value, head + b"".join(self.pack(entry.parents))))
+            changes.append((self.prefix + key, value, head + b"".join(parents_of(None, [(self, entry)]))))
         self.dirty.clear()
         return changes
 
@@ -99,13 +101,38 @@ class TableStore:
         deadline, at = read_varint(head, 0)
         references = split_references(head, at)
         parents: Any
-        if self.table.parents == "range":
+        if self.ranged:
             parents = {r[0]: [r[1], r[2]] for r in map(_range_of, references)}
         else:
             parents = tuple(references)
         entry = Entry(value, deadline - 1 if deadline else None, parents, True)
         self.entries[key] = entry
         return entry
+
+
+def parents_of(trigger: bytes | None, touched: Iterable[tuple[TableStore, Entry]]) -> list[bytes]:
+    """The parents of what a record caused: itself, and what the entries that it touched remember.
+
+    Ranges over one partition are joined: several aggregates of a record name the records between the first and the last once.
+    """
+    parents = [] if trigger is None else [trigger]
+    ranges: dict[bytes, list[int]] = {}
+    for store, entry in touched:
+        if not store.ranged:
+            parents += entry.parents
+            continue
+        for place, (first, last) in entry.parents.items():
+            known = ranges.get(place)
+            if known is None:
+                ranges[place] = [first, last]
+            else:
+                if first < known[0]:
+                    known[0] = first
+                if last > known[1]:
+                    known[1] = last
+    if ranges:
+        parents += [pack_range(place, first, last) for place, (first, last) in ranges.items()]
+    return parents
 
 
 def split_references(data: bytes, at: int) -> list[bytes]:
@@ -174,16 +201,8 @@ def _note_range(parents: Any, trigger: tuple[bytes, bytes, int]) -> Any:
     return parents
 
 
-def _pack_references(parents: Any) -> tuple[bytes, ...]:
-    return parents  # type: ignore[no-any-return]
-
-
-def _pack_range(parents: Any) -> list[bytes]:
-    return [pack_range(place, first, last) for place, (first, last) in parents.items()]
-
-
-_NOTES: dict[Parents, tuple[Callable[[Any, Any], Any], Callable[[Any], Any]]] = {
-    "all": (_note_all, _pack_references),
-    "latest": (_note_latest, _pack_references),
-    "range": (_note_range, _pack_range),
+_NOTES: dict[Parents, Callable[[Any, Any], Any]] = {
+    "all": _note_all,
+    "latest": _note_latest,
+    "range": _note_range,
 }

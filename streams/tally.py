@@ -1,7 +1,8 @@
 """What the steps of a flow have counted, added up over units that come and go.
 
-A step counts in plain integers, and its unit is dropped at a rebalance or an abort. What it counted is added here first, so
-that no counter ever goes back. Work that was aborted and done again counts twice: it was done twice.
+A step counts in plain integers, and its unit is dropped at a rebalance or an abort. What it counted
+is added here first, so that no counter ever goes back. Work that was aborted and done again counts
+twice: it was done twice.
 """
 
 from __future__ import annotations

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import TopicPartition
-
-from streams.broker import END, Cluster, stored_of, translated
+from streams.broker import Cluster
 from streams.codec import Registry, decode_any
 from streams.errors import BrokerError, DataError, RegistryError, StreamsError
 from streams.lineage import HEADER, unpack_header
 from streams.merge import Stored
+from streams.reader import Reader
 
 FETCH_RECORDS = 500
 HEX_BYTES_MAX = 64
@@ -102,29 +101,23 @@ def tap(
             f"there is no topic {topic!r}; doa graph lists the declared ones, doa apply makes them"
         )
     ends = cluster.ends([(topic, p) for p in range(count)])
-    consumer = cluster.consumer("doa-tap")
+    reader = Reader(cluster, "doa-tap")
     try:
-        places = _places(cluster, consumer, topic, count, start, ends)
-        consumer.assign(places)
-        open_partitions = {
-            p.partition for p in places if follow or p.offset < ends[(topic, p.partition)]
-        }
-        while open_partitions:
-            messages = consumer.consume(FETCH_RECORDS, 0.1)
-            if not messages and idle():
+        starts = _starts(cluster, reader, topic, start, ends)
+        reader.assign(starts)
+        reading = {place for place, offset in starts.items() if follow or offset < ends[place]}
+        while reading:
+            fetched = reader.fetch(FETCH_RECORDS, 0.1)
+            if not fetched and idle():
                 return
-            for message in messages:
-                partition = message.partition()
-                error = message.error()
-                if error is not None and error.code() != END:
-                    raise BrokerError(f"{topic}[{partition}]: {error.str()}")
-                if error is None and (follow or message.offset() < ends[(topic, partition)]):
-                    yield seen(topic, partition, stored_of(message), registry, names or {}, cluster)
-                reached = message.offset() + (error is None)
-                if not follow and reached >= ends[(topic, partition)]:
-                    open_partitions.discard(partition)
+            for _, partition, stored, reached in fetched:
+                end = ends[(topic, partition)]
+                if stored is not None and (follow or stored.offset < end):
+                    yield seen(topic, partition, stored, registry, names or {}, cluster)
+                if not follow and reached >= end:
+                    reading.discard((topic, partition))
     finally:
-        consumer.close()
+        reader.close()
 
 
 def seen(
@@ -138,7 +131,8 @@ def seen(
     """Decode what can be decoded; the rest is shown as hex with the reason."""
     prefix = f"{cluster.settings.namespace}." if cluster.settings.namespace else ""
     place = f"{topic.removeprefix(prefix)}[{partition}]"
-    identity, parents, processor, model = f"{place}@{stored.offset}", (), None, None
+    identity, processor, model = f"{place}@{stored.offset}", None, None
+    parents: tuple[str, ...] = ()
     packed = stored.headers.get(HEADER)
     if packed is not None:
         try:
@@ -171,33 +165,18 @@ def seen(
     )
 
 
-def _places(
-    cluster: Cluster,
-    consumer: Any,
-    topic: str,
-    count: int,
-    start: str,
-    ends: dict[tuple[str, int], int],
-) -> list[TopicPartition]:
+def _starts(
+    cluster: Cluster, reader: Reader, topic: str, start: str, ends: dict[tuple[str, int], int]
+) -> dict[tuple[str, int], int]:
+    """The offset at which the reading of each partition starts."""
     if start == "beginning":
-        return [TopicPartition(topic, p, 0) for p in range(count)]
+        return dict.fromkeys(ends, 0)
     if start == "end":
-        return [TopicPartition(topic, p, ends[(topic, p)]) for p in range(count)]
+        return ends
     if re.fullmatch(r"-\d+", start):
-        return [
-            TopicPartition(topic, p, _back(cluster, topic, p, -int(start))) for p in range(count)
-        ]
+        return {place: _back(cluster, topic, place[1], -int(start)) for place in ends}
     if start.startswith("@"):
-        at_ms = _instant(start[1:])
-        with translated("offsets_for_times"):
-            asked = [TopicPartition(topic, p, at_ms) for p in range(count)]
-            found = consumer.offsets_for_times(asked, cluster.settings.request_timeout_s)
-        return [
-            TopicPartition(
-                topic, p.partition, p.offset if p.offset >= 0 else ends[(topic, p.partition)]
-            )
-            for p in found
-        ]
+        return {**ends, **reader.offsets_at(ends, _instant(start[1:]))}
     raise BadCondition(f"--from {start!r} is none of: beginning, end, -N, @TIME")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from heapq import heappop, heappush
-from typing import Any, NamedTuple
+from typing import Any
 
 from schemas.internal import JournalEntry, SeenIds, UnitState
 from schemas.record import Record
@@ -29,13 +29,8 @@ STATE_HEADER = "doa-state"
 ERROR_TEXT_MAX = 1_000
 
 
-class Output(NamedTuple):
-    """A record to be written to this unit's partition of a topic."""
-
-    topic: str
-    key: str | bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
+# A record to be written to the unit's partition of a topic: topic, key, value, headers.
+Output = tuple[str, str | bytes | None, bytes | None, list[tuple[str, bytes]]]
 
 
 class Unit:
@@ -189,16 +184,17 @@ class Unit:
             encoded.append((edge, record, key, edge.codec.encode(record)))
         if not encoded:
             return
-        unique = dict.fromkeys(parents)
-        joined = b"".join(unique)
+        if len(parents) > 1:
+            parents = list(dict.fromkeys(parents))
+        tail = step.stamp + model + varint(len(parents)) + b"".join(parents)
         for edge, record, key, value in encoded:
             n = edge.n
             edge.n = n + 1
-            header = pack_header(n, step.stamp, model, len(unique), joined)
-            self.outputs.append(Output(edge.topic, key, value, [(HEADER, header)]))
+            number = varint(n)
+            self.outputs.append((edge.topic, key, value, [(HEADER, b"\x01" + number + tail)]))
             self.bytes_out += len(value)
             if edge.readers:
-                self._queue.append((record, (edge.place + varint(n), edge.place, n), edge.readers))
+                self._queue.append((record, (edge.place + number, edge.place, n), edge.readers))
         step.records_out += len(encoded)
         self.records_out += len(encoded)
 
@@ -224,11 +220,12 @@ class Unit:
             version=step.version,
             offset_hint=hint,
             code_version=self.plan.flow.code_version,
+            factory=learner.model,
         )
         header = pack_header(edge.n, step.stamp, varint(step.version + 1), 1, trigger[0])
         edge.n += 1
         value = edge.codec.encode(record)
-        self.outputs.append(Output(edge.topic, record.key, value, [(HEADER, header)]))
+        self.outputs.append((edge.topic, record.key, value, [(HEADER, header)]))
         self.bytes_out += len(value)
 
     def dead_letter(
@@ -271,7 +268,7 @@ class Unit:
         }
         packed = [(name, text.encode()) for name, text in headers.items()]
         self.outputs.append(
-            Output(self._dead_letter_topic, key, value, [*packed, ("error.parent", parent)])
+            (self._dead_letter_topic, key, value, [*packed, ("error.parent", parent)])
         )
 
     @property
@@ -296,14 +293,14 @@ class Unit:
             for store in step.stores if isinstance(step, FoldStep) else ():
                 for key, value, head in store.flush():
                     outputs.append(
-                        Output(changelog, key, value, [(STATE_HEADER, head)] if value else [])
+                        (changelog, key, value, [(STATE_HEADER, head)] if value else [])
                     )
         for seen in self.seen.values():
             for hour, ids in seen.flush(self.time_ms):
                 value = None if ids is None else self.plan.seen_codec.encode(SeenIds(ids=ids))
-                outputs.append(Output(changelog, f"seen/{seen.name}/{hour}", value, []))
+                outputs.append((changelog, f"seen/{seen.name}/{hour}", value, []))
         state = UnitState(time_ms=self.time_ms, written={e.name: e.n for e in self.edges.values()})
-        outputs.append(Output(changelog, "unit", self.plan.unit_codec.encode(state), []))
+        outputs.append((changelog, "unit", self.plan.unit_codec.encode(state), []))
         entry = JournalEntry(
             code_version=self.plan.flow.code_version,
             inputs=[i.name for i in self.plan.inputs],
@@ -311,7 +308,7 @@ class Unit:
             runs=self._runs,
         )
         journal = self.plan.topic(self.plan.flow.journal)
-        outputs.append(Output(journal, None, self.plan.journal_codec.encode(entry), []))
+        outputs.append((journal, None, self.plan.journal_codec.encode(entry), []))
         self.outputs, self.bytes_out = [], 0
         self._runs, self._starts, self._reached = [], [-1] * len(self.plan.inputs), {}
         return outputs

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-
 from ops.connect import Connection
 from processors.monitoring.score import merge
 from schemas.flights_score import DepartedScore, PlannedScore, Score
-from streams.broker import END, KafkaLog, stored_of, translated
 from streams.codec import Codec
-from streams.errors import BrokerError
 from streams.lineage import HEADER, header_number
 from streams.plan import Plan
+from streams.reader import KafkaLog, Reader
 from streams.topology import Flow, Topology, outputs_of, stream_of
 
 SCORES: dict[str, type[Score]] = {"planned": PlannedScore, "departed": DepartedScore}
@@ -38,11 +35,7 @@ def sealed_ends(flow: Flow, connection: Connection) -> dict[tuple[str, int], int
 def committed(flow: Flow, connection: Connection) -> dict[tuple[str, int], int]:
     """How far the group of a flow has come."""
     prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
-    asked = [ConsumerGroupTopicPartitions(prefix + flow.name)]
-    with translated("list_consumer_group_offsets"):
-        futures = connection.cluster.admin().list_consumer_group_offsets(asked)
-        found = next(iter(futures.values())).result()
-    return {(p.topic, p.partition): p.offset for p in found.topic_partitions if p.offset >= 0}
+    return connection.cluster.committed(prefix + flow.name)
 
 
 @dataclass
@@ -60,21 +53,16 @@ class ScoreBoard:
             topic = prefix + stream_of(record).topic
             self._codecs[topic] = (horizon, Codec(record, f"{topic}-value", registry))
         counts = self.connection.cluster.partitions()
-        self._consumer = self.connection.cluster.consumer("doa-demo")
-        self._consumer.assign(
-            [TopicPartition(t, n, 0) for t in self._codecs for n in range(counts[t])]
-        )
+        starts = {(t, n): 0 for t in self._codecs for n in range(counts[t])}
+        self._reader = Reader(self.connection.cluster, "doa-demo", starts)
 
     def refresh(self, wait_s: float = 0.0) -> None:
         """Read what is new."""
-        for message in self._consumer.consume(200, wait_s):
-            if message.error() is not None:
-                if message.error().code() != END:
-                    raise BrokerError(message.error().str())
-                continue
-            horizon, codec = self._codecs[message.topic()]
-            score = codec.decode(stored_of(message).value)
-            self.latest[horizon][score.origin] = score
+        for topic, _, stored, _ in self._reader.fetch(200, wait_s):
+            if stored is not None:
+                horizon, codec = self._codecs[topic]
+                score = codec.decode(stored.value)
+                self.latest[horizon][score.origin] = score
 
     def merged(self, horizon: str) -> Score | None:
         """The score of all airports together."""
@@ -83,7 +71,7 @@ class ScoreBoard:
 
     def close(self) -> None:
         """Stop reading."""
-        self._consumer.close()
+        self._reader.close()
 
 
 def written(topology: Topology, connection: Connection) -> dict[str, int]:

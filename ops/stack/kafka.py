@@ -18,7 +18,7 @@ from ops.stack.properties import write_properties
 
 HEAP_MB = 512
 # The largest model snapshot measured is 12 MB; Kafka's own limit of 1 MB would refuse it.
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+RECORD_BYTES_MAX = 16 * 1024 * 1024
 TRANSACTION_MS_MAX = 60_000
 BROKER_SESSION_MS = 4_000
 BROKER_HEARTBEAT_MS = 1_000
@@ -58,8 +58,8 @@ SETTINGS: Mapping[str, object] = {
     # A worker killed inside a transaction stalls read_committed readers until the broker aborts.
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
     "transaction.max.timeout.ms": TRANSACTION_MS_MAX,
-    "message.max.bytes": MESSAGE_BYTES_MAX,
-    "replica.fetch.max.bytes": MESSAGE_BYTES_MAX,
+    "message.max.bytes": RECORD_BYTES_MAX,
+    "replica.fetch.max.bytes": RECORD_BYTES_MAX,
     # A broker that was killed may register again only when its old session has ended.
     "broker.session.timeout.ms": BROKER_SESSION_MS,
     "broker.heartbeat.interval.ms": BROKER_HEARTBEAT_MS,

@@ -1,7 +1,7 @@
 """Declared streams as Faust topics, for plain agents that read and write our records.
 
-Guarantee: at least once, and only what was committed is read. An agent is a foreigner: what it writes are events, or
-streams that no processor writes.
+Guarantee: at least once, and only what was committed is read. An agent is a foreigner: what it
+writes are events, or streams that no processor writes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ logger = logging.getLogger("doa.worker")
 
 
 def bridge(app: Host, record: type[Record]) -> RecordTopic:
-    """The stream of a record class as a topic: `@app.agent(topic)` reads it, `await topic.send(value=record)` writes.
+    """The stream of a record class as a topic: `@app.agent(topic)` reads it, `topic.send` writes.
 
-    A record that cannot be decoded is logged and skipped; its dead letter is the business of the flow that reads
-    the stream. `send` returns when Kafka has the record.
+    A record that cannot be decoded is logged and skipped; its dead letter is the business of the
+    flow that reads the stream. `await topic.send(value=record)` returns when Kafka has it.
     """
     stream = stream_of(record)
     name = f"{app.namespace}.{stream.topic}" if app.namespace else stream.topic
@@ -40,7 +40,7 @@ def bridge(app: Host, record: type[Record]) -> RecordTopic:
 def record_topic(
     app: Host, record: type[Record], name: str, key: str, writer: str | None
 ) -> RecordTopic:
-    """Any topic of the cluster as records of one class; only `writer`, if there is one, may write it."""
+    """Any topic as records of one class; only `writer`, if there is one, may write it."""
     if name not in app.partitions:
         raise BrokerError(f"there is no topic {name}; run: doa apply")
     codec = Codec(record, f"{name}-value", app.registry)
@@ -48,7 +48,7 @@ def record_topic(
     return RecordTopic(app, topics=[name], schema=schema)
 
 
-class RecordSchema(faust.Schema):
+class RecordSchema(faust.Schema[Any, Any]):
     """Confluent's wire format for one record class; keys are UTF-8."""
 
     def __init__(self, codec: Codec, key: str, partitions: int, writer: str | None) -> None:
@@ -66,7 +66,7 @@ class RecordSchema(faust.Schema):
             raise KeyDecodeError(str(error)) from error
 
     def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
-        """Decode a value; an outage of the registry is not the record's fault and ends the agent instead."""
+        """Decode a value; an outage of the registry is not its fault, and ends the agent."""
         try:
             return self.codec.decode(message.value)
         except DataError as error:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 
 from schemas.internal import ControlCommand
 from streams.app.bridge import record_topic
@@ -17,7 +18,7 @@ from streams.app.service import LoopsFirst
 from streams.app.transport import CommittedTransport
 from streams.broker import Cluster
 from streams.codec import Registry
-from streams.errors import StreamsError
+from streams.errors import BrokerError, StreamsError
 from streams.flow import FlowLoop
 from streams.hosted import Hosted
 from streams.metrics import exposition, metrics_of
@@ -54,6 +55,13 @@ class Host(faust.App):
             hosted.stop()
         await super().on_stop()
 
+    def close(self) -> None:
+        """Free the port, and the event loop of a consumer that was made but never ran."""
+        self.port_holder.close()
+        consumer: Any = self._consumer
+        if consumer is not None and not consumer._thread.thread_loop.is_running():
+            consumer._thread.thread_loop.close()
+
     def loop_ended(self) -> None:
         """End the host when its last loop has ended in peace."""
         root: Any = self.beacon.root
@@ -71,8 +79,8 @@ def build_app(
 ) -> Host:
     """A Faust app that hosts loops; without loops, one for plain agents over `bridge`.
 
-    `name` is its consumer group: each worker has its own, since all must hear a command; agents that share work
-    share one.
+    `name` is its consumer group: each worker has its own, since all must hear a command; agents
+    that share work share one.
     """
     seal_codecs()
     holder = _held_port(settings.web_port)
@@ -119,15 +127,17 @@ def build_app(
 
 
 def run_app(app: Host) -> None:
-    """Run a host in this process until a signal, a drain or a crash ends it; raises what crashed it."""
+    """Run a host in this process until a signal, a drain or a crash, which is raised, ends it."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(_run(app, loop))
+    except KafkaError as error:
+        raise BrokerError(f"Faust's client of Kafka gave up: {error}") from error
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-        app.port_holder.close()
+        app.close()
 
 
 async def _run(app: Host, loop: asyncio.AbstractEventLoop) -> None:
@@ -138,7 +148,8 @@ async def _run(app: Host, loop: asyncio.AbstractEventLoop) -> None:
     starting = asyncio.ensure_future(worker.start())
     ending = asyncio.ensure_future(worker.wait_until_stopped())
     await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
-    # A signal has begun the stop already; to stop twice would return at once, before the last commit.
+    # A signal has begun the stop already; to stop twice would return at once, before the last
+    # commit.
     await (worker._signal_stop_future or worker.stop())
     await asyncio.wait({starting, ending}, timeout=START_CANCEL_S)
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -192,7 +203,7 @@ def _add_control(app: Host, hosted: Hosted) -> None:
 
 
 def _held_port(port: int) -> socket.socket:
-    """A socket that holds a port on loopback, a free one for 0, until Faust listens there: Faust takes no 0."""
+    """A socket that holds a port on loopback for Faust, a free one for 0, which Faust refuses."""
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,4 +1,4 @@
-"""Pickle made unreachable: Faust ships codecs that would run whatever code the bytes of a topic contain."""
+"""Pickle made unreachable: Faust's codecs would run whatever code the bytes of a topic contain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def seal_codecs() -> None:
         for verb in ("_loads", "_dumps"):
             setattr(unsafe, verb, getattr(RefusedCodec, verb))
     for module in (codecs, registry, schemas):
-        setattr(module, "warn_if_unsafe_pickle", _refuse_pickle)  # noqa: B010 (mypy forbids `=` here)
+        setattr(module, "warn_if_unsafe_pickle", _refuse_pickle)  # noqa: B010
 
 
 class RefusedCodec(codecs.Codec):

@@ -1,4 +1,4 @@
-"""Faust's consumer, reading committed records only: its own would show agents what a flow has aborted."""
+"""Faust's consumer, reading committed records only; its own shows what a flow has aborted."""
 
 from __future__ import annotations
 

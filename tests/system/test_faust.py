@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +14,7 @@ from confluent_kafka import Consumer
 from ops.apply import apply, plan_changes
 from ops.connect import Connection
 from ops.examples.agents.desk.records import Delay, DeskLoad, LateAlert, Rebooking
+from ops.stack import Stack
 from schemas.record import Record
 from streams.hosted import send_control
 from streams.partition import partition_of
@@ -43,59 +38,7 @@ def until(what: str, check: Callable[[], Any], seconds: float = WAIT_S) -> Any:
     return found
 
 
-class Process:
-    """A command of ours in a process of its own, told by its environment where everything is."""
-
-    def __init__(self, connection: Connection, *arguments: str) -> None:
-        settings = connection.settings
-        assert settings.home is not None
-        self.home = settings.home
-        environment = {
-            **os.environ,
-            "DOA_BOOTSTRAP": str(settings.bootstrap),
-            "DOA_REGISTRY_URL": str(settings.registry_url),
-            "DOA_NAMESPACE": settings.namespace,
-            "DOA_HOME": str(settings.home),
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, *arguments],
-            env=environment,
-            cwd=Path(__file__).parents[2],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Status and body of a web view; (0, "") as long as nobody answers."""
-        state = self.home / "workers" / f"{self.process.pid}.json"
-        try:
-            port = json.loads(state.read_text())["web_port"]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except (OSError, ValueError):
-            return 0, ""
-
-    def ready(self) -> bool:
-        """Whether it takes records."""
-        assert self.process.poll() is None, self.process.communicate()[0]
-        return self.get("/ready/")[0] == 200
-
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        """Send a signal; exit code and all that was printed."""
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self, seconds: float = WAIT_S) -> tuple[int, str]:
-        """Exit code and all that was printed."""
-        printed, _ = self.process.communicate(timeout=seconds)
-        return self.process.returncode, printed
-
-
-Start = Callable[..., Process]
+Start = Callable[..., Any]
 
 
 class Desk:
@@ -144,22 +87,6 @@ class Desk:
     def control(self, verb: str, reason: str = "a test") -> None:
         """Send a command."""
         send_control(self.connection.cluster, self.plan, verb, reason)
-
-
-@pytest.fixture
-def start(connection: Connection) -> Iterator[Callable[..., Process]]:
-    """Start commands; whatever is left of them is killed."""
-    started: list[Process] = []
-
-    def start(*arguments: str) -> Process:
-        started.append(Process(connection, *arguments))
-        return started[-1]
-
-    yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.communicate()
 
 
 @pytest.fixture
@@ -317,3 +244,22 @@ def test_agent_sees_no_aborted_record_and_outlives_a_broken_one(
     assert [rebooking.flight for rebooking in desk.read(Rebooking)] == ["UA3"]
     _, printed = agent.end()
     assert "skipped: WIRE_FORMAT" in printed
+
+
+def test_outage_of_kafka_pauses_the_worker_and_costs_nothing(
+    desk: Desk, start: Start, stack: Stack
+) -> None:
+    worker = start(*WORKER)
+    until("ready", worker.ready)
+    desk.announce(200, 200)
+    until("two alerts", lambda: desk.alerts() == ["UA0", "UA1"])
+    stack.down()
+    until("not ready", lambda: worker.get("/ready/")[0] == 503)
+    time.sleep(5)
+    assert worker.get("/live/")[0] == 200
+    stack.up()
+    desk.announce(200)
+    until("ready again", worker.ready, 60)
+    until("three alerts", lambda: desk.alerts() == ["UA0", "UA1", "UA2"])
+    desk.control("drain")
+    assert worker.wait()[0] == 0

@@ -1,4 +1,4 @@
-"""A plain Faust agent beside a flow: `desk` raises alerts, the agent acts on them and publishes what it did.
+"""A plain Faust agent beside a flow: `desk` raises alerts, the agent acts and publishes that.
 
 doa --app ops.examples.agents.desk apply
 doa --app ops.examples.agents.desk worker desk

@@ -1,12 +1,11 @@
-"""A plain Faust agent: reads the alerts of the flow `desk`, rebooks, and publishes that as an event.
+"""A plain Faust agent: reads the alerts of the flow `desk`, and publishes rebookings.
 
-Guarantee: at least once. An agent that was killed may publish a rebooking again; the flow knows it by its `unique` field, and
-a second one is a dead letter.
+Guarantee: at least once. An agent that was killed may publish a rebooking again; the flow knows it
+by its `unique` field, and a second one is a dead letter.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from ops.connect import connect
@@ -29,7 +28,7 @@ def rebook_app(settings: Settings | None = None) -> Host:
     rebookings = bridge(app, Rebooking)
 
     @app.agent(alerts)
-    async def rebook(late: AsyncIterator[Any]) -> None:
+    async def rebook(late: Any) -> None:
         """Find other seats; a real one would ask a booking system here, and wait for its answer."""
         async for alert in late:
             booked_ms = alert.announced_ms + MINUTES_PER_CASE * 60_000

@@ -1,4 +1,4 @@
-"""The processors of the flow `desk`: a transform that raises alerts, a fold that counts what is still open."""
+"""The flow `desk`: a transform that raises alerts, a fold that counts what is still open."""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+"""Reading topics outside any group: to restore, to look back, and for people. It disturbs nobody.
+
+Only committed records are seen. What is read is a `Stored`: Kafka's own classes stay at the door.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from streams.broker import END, Cluster, places, stored_of, translated
+from streams.errors import BrokerError
+from streams.merge import Stored
+
+READ_RECORDS = 5_000
+
+
+class Fetched(NamedTuple):
+    """A record, or None when a partition ended; `reached` is the offset from which it goes on."""
+
+    topic: str
+    partition: int
+    stored: Stored | None
+    reached: int
+
+
+class Reader:
+    """Reads any partitions from any offsets on. `name` is what the broker's logs call it."""
+
+    def __init__(
+        self, cluster: Cluster, name: str, starts: Mapping[tuple[str, int], int] | None = None
+    ) -> None:
+        self._cluster = cluster
+        self._consumer: Any = cluster.consumer(name)
+        if starts is not None:
+            self.assign(starts)
+
+    def assign(self, starts: Mapping[tuple[str, int], int]) -> None:
+        """Read these partitions from these offsets on, and no others."""
+        self._consumer.assign(places(starts))
+
+    def fetch(self, records_max: int, wait_s: float) -> list[Fetched]:
+        """What has come, in order within a partition; empty when nothing comes for so long."""
+        fetched = []
+        for found in self._consumer.consume(records_max, wait_s):
+            topic, partition, error = found.topic(), found.partition(), found.error()
+            if error is None:
+                stored = stored_of(found)
+                fetched.append(Fetched(topic, partition, stored, stored.offset + 1))
+            elif error.code() == END:
+                fetched.append(Fetched(topic, partition, None, found.offset()))
+            else:
+                raise BrokerError(f"{topic}[{partition}]: {error.str()}")
+        return fetched
+
+    def offsets_at(
+        self, partitions: Iterable[tuple[str, int]], at_ms: int
+    ) -> dict[tuple[str, int], int]:
+        """The first offset that was appended at a time or later; left out where there is none."""
+        asked = places(dict.fromkeys(partitions, at_ms))
+        with translated("offsets_for_times"):
+            timeout = self._cluster.settings.request_timeout_s
+            found = self._consumer.offsets_for_times(asked, timeout)
+        return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def know_topics(self) -> None:
+        """Ask for all topics at once: one that the client has to look up first costs a second."""
+        with translated("list_topics"):
+            self._consumer.list_topics(timeout=self._cluster.settings.request_timeout_s)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._consumer.close()
+
+
+class KafkaLog:
+    """Reads committed records from any place to the end that is there when the reading starts."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._reader = Reader(cluster, "doa-restore")
+        self._reader.know_topics()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._reader.close()
+
+    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
+        """All records from an offset to the end, open transactions of dead writers waited for."""
+        end = self._cluster.ends([(topic, partition)])[(topic, partition)]
+        if start >= end:
+            return
+        self._reader.assign({(topic, partition): max(start, 0)})
+        deadline = time.monotonic() + self._cluster.settings.restore_timeout_s
+        position = start
+        while position < end:
+            for _, _, stored, reached in self._reader.fetch(READ_RECORDS, 0.05):
+                position = max(position, reached)
+                if stored is not None and stored.offset < end:
+                    yield stored
+            if position < end and time.monotonic() > deadline:
+                raise BrokerError(
+                    f"{topic}[{partition}]: read to {position} of {end}, then nothing for "
+                    f"{self._cluster.settings.restore_timeout_s:.0f} s; a transaction may hang"
+                )
+        self._reader.assign({})
+
+    def last(self, topic: str, partition: int) -> Stored | None:
+        """The last committed record of a partition."""
+        end = self._cluster.ends([(topic, partition)])[(topic, partition)]
+        back = 4
+        while True:
+            start = max(end - back, 0)
+            found: Stored | None = None
+            for stored in self.records(topic, partition, start):
+                found = stored
+            if found is not None or start == 0:
+                return found
+            back *= 8

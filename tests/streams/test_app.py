@@ -1,0 +1,186 @@
+"""The Faust host without a broker: what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import socket
+import threading
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+from faust.exceptions import ImproperlyConfigured
+from faust.serializers import codecs
+
+from ops.examples.agents.desk.records import Delay, LateAlert, Rebooking
+from streams.app import Host, bridge, build_app, run_app, seal_codecs
+from streams.codec import MemoryRegistry
+from streams.errors import BrokerError, Fenced, StreamsError, Stuck, TopologyError
+from streams.flow import FlowLoop
+from streams.hosted import Hosted
+from streams.merge import Merge
+from streams.plan import Plan
+from streams.settings import Settings
+from streams.topology import discover
+
+TOPICS = {"desk.event.delay": 2, "desk.alert.late": 2, "desk-control": 1}
+DESK = discover(("ops.examples.agents.desk",))
+
+
+class Loop:
+    """A loop that does what a test tells it to, where a FlowLoop would process."""
+
+    def __init__(self, work: Callable[[Loop], None]) -> None:
+        self.plan = SimpleNamespace(flow=SimpleNamespace(name="replay"))
+        self.stopping = threading.Event()
+        self.work = work
+
+    def run(self) -> None:
+        self.work(self)
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+
+def host(*loops: Any, **settings: Any) -> Host:
+    cluster: Any = SimpleNamespace(bootstrap="127.0.0.1:1", partitions=lambda: TOPICS)
+    return build_app("test", loops, cluster, MemoryRegistry(), DESK, Settings(**settings))
+
+
+@pytest.fixture
+def app() -> Iterator[Host]:
+    app = host()
+    yield app
+    app.close()
+
+
+@pytest.mark.parametrize("name", ["pickle", "pickle_restricted", "pickle_fickling", "raw|pickle"])
+def test_pickle_is_refused_by_name(name: str) -> None:
+    seal_codecs()
+    with pytest.raises(ImproperlyConfigured, match="pickle is refused"):
+        codecs.loads(name, b64encode(pickle.dumps(1)))
+    with pytest.raises(ImproperlyConfigured, match="pickle is refused"):
+        codecs.dumps(name, 1)
+
+
+def test_pickle_is_refused_by_class() -> None:
+    seal_codecs()
+    with pytest.raises(ImproperlyConfigured, match="pickle is refused"):
+        codecs.raw_pickle().loads(pickle.dumps(1))
+    with pytest.raises(ImproperlyConfigured, match="pickle is refused"):
+        codecs.pickle().loads(b64encode(pickle.dumps(1)))
+
+
+@pytest.mark.parametrize("role", ["key_serializer", "value_serializer"])
+def test_topic_with_pickle_is_refused_where_it_is_declared(app: Host, role: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="pickle is refused"):
+        app.topic("desk.event.delay", **{role: "pickle"})
+    with pytest.raises(ImproperlyConfigured, match="pickle is refused"):
+        app.topic("desk.event.delay", **{role: codecs.pickle()})
+    with pytest.raises(ImproperlyConfigured, match="pickle is refused"):
+        faust.Schema(**{role: "pickle_restricted"})
+
+
+def test_taken_web_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StreamsError, match=f"port {port} cannot be had .* set DOA_WEB_PORT"):
+            host(web_port=port)
+
+
+def test_web_binds_loopback_and_nothing_is_created_on_the_cluster(app: Host) -> None:
+    conf = app.conf
+    assert (conf.web_bind, conf.web_port) == ("127.0.0.1", app.bound_port)
+    assert (conf.topic_disable_leader, conf.topic_allow_declare) == (True, False)
+    assert (conf.reply_create_topic, str(conf.store)) == (False, "memory:")
+    assert (conf.web_tables_enabled, conf.web_router_enabled) == (False, False)
+
+
+def test_host_ends_in_peace_when_its_last_loop_has() -> None:
+    done: list[str] = []
+    run_app(host(Loop(lambda loop: done.append("short")), Loop(lambda loop: done.append("other"))))
+    assert sorted(done) == ["other", "short"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_loop_that_dies_takes_the_host_and_the_other_loops_with_it() -> None:
+    ended: list[str] = []
+
+    def die(loop: Loop) -> None:
+        raise Fenced("another worker has slot 0")
+
+    def go_on(loop: Loop) -> None:
+        assert loop.stopping.wait(10)
+        ended.append("committed")
+
+    with pytest.raises(Fenced, match="another worker has slot 0"):
+        run_app(host(Loop(go_on), Loop(die)))
+    assert ended == ["committed"]
+
+
+def test_views_answer_while_a_loop_runs() -> None:
+    answers: dict[str, Any] = {}
+
+    def ask(loop: Loop) -> None:
+        for path in ("/live/", "/ready/", "/metrics/", "/table/", "/graph/", "/stats/"):
+            answers[path] = answer(app.bound_port, path)
+
+    app = host(Loop(ask))
+    run_app(app)
+    assert answers["/live/"] == (200, '{"live":true,"faults":[]}')
+    assert json.loads(answers["/ready/"][1]) == {
+        "ready": True,
+        "flows": {"replay": {"alive": True, "reason": None, "lag": 0, "units": []}},
+    }
+    assert answers["/metrics/"][1].splitlines()[-1].startswith("worker_rss_bytes ")
+    assert [answers[path][0] for path in ("/table/", "/graph/", "/stats/")] == [404, 404, 404]
+
+
+def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not() -> None:
+    cluster: Any = SimpleNamespace(settings=Settings())
+    loop = FlowLoop(Plan(DESK.flow("desk"), MemoryRegistry()), cluster, 0)
+    hosted = Hosted(loop)
+    loop.merges = {0: Merge([5, 0, 0], [0, 0, 0], lambda source, stored: None)}
+    loop.progressed_at -= 61
+    assert (hosted.reason, hosted.fault()) == ("starting", None)
+    loop._waits = None
+    assert hosted.fault() == "flow desk: 5 records wait, and none was taken for 60 s"
+    with pytest.raises(Stuck, match="5 records wait"):
+        hosted.check()
+    loop.pause("paused: by hand")
+    assert (hosted.reason, hosted.fault()) == ("paused: by hand", None)
+
+
+def test_bridge_writes_no_stream_that_has_a_writer_and_no_other_record(app: Host) -> None:
+    alert = LateAlert(airport="EWR", flight="UA1", announced_ms=0)
+    with pytest.raises(TopologyError, match=r"desk\.alert\.late is written by late; a derived"):
+        asyncio.run(bridge(app, LateAlert).send(value=alert))
+    with pytest.raises(TopologyError, match=r"desk\.event\.delay holds Delay, not LateAlert"):
+        asyncio.run(bridge(app, Delay).send(value=alert))
+    with pytest.raises(TopologyError, match=r"await topic\.send"):
+        bridge(app, Delay).send_soon(value=alert)
+
+
+def test_bridge_to_a_topic_that_is_not_there_says_what_to_do(app: Host) -> None:
+    with pytest.raises(BrokerError, match=r"no topic desk\.event\.rebooking; run: doa apply"):
+        bridge(app, Rebooking)
+
+
+def answer(port: int, path: str) -> tuple[int, str]:
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as found:
+                return found.status, found.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, ""
+        except urllib.error.URLError:
+            threading.Event().wait(0.05)
+    raise AssertionError(f"nobody answers at {path}")

@@ -1,0 +1,248 @@
+"""What holds for every flow, checked for each that `processors` and `ops/examples` hold.
+
+A new flow needs no line here: it is found, fed with records drawn from its own schemas, killed and
+restored. Run as a program it prints the digest of every flow, for the test of hash seeds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+
+import ops.examples
+from schemas import derive
+from schemas.record import Record
+from schemas.rules import undocumented
+from streams.driver import CRASH, Driver
+from streams.processor import Clock, RecordClass
+from streams.snapshot import Keys
+from streams.topology import Flow, Topology, discover, stream_of, validate
+
+RECORDS = 300
+STEP_MS = 1_800_000
+FAR_MS = 100 * 86_400_000
+KEYS = Keys({"test": bytes(32)})
+
+
+def real_flights() -> list[Record]:
+    from processors.nycflights.replay import events
+
+    return list(events(RECORDS))
+
+
+BETTER_INPUTS: dict[str, Callable[[], list[Record]]] = {"flights": real_flights}
+
+
+@cache
+def topologies() -> dict[str, Topology]:
+    """Every package that holds flows."""
+    names = ["processors"]
+    for info in pkgutil.walk_packages(ops.examples.__path__, "ops.examples."):
+        if info.ispkg:
+            names.append(info.name)
+    found = {name: discover([name]) for name in names}
+    return {name: topology for name, topology in found.items() if topology.flows}
+
+
+@cache
+def flows() -> dict[str, Flow]:
+    """Every flow that reads streams."""
+    return {n: f for t in topologies().values() for n, f in t.flows.items() if f.steps}
+
+
+def test_flows_of_processors_and_examples_are_found() -> None:
+    assert {"flights", "tides", "desk"} <= set(flows())
+
+
+@pytest.mark.parametrize("package", topologies())
+def test_topology_is_valid(package: str) -> None:
+    assert validate(topologies()[package]) == []
+
+
+@pytest.mark.parametrize("package", topologies())
+def test_records_are_documented_and_their_schemas_committed(package: str) -> None:
+    folders: dict[Path, list[RecordClass]] = {}
+    for record in topologies()[package].records.values():
+        folders.setdefault(derive.folder_of(record), []).append(record)
+    problems = [p for folder, records in folders.items() for p in derive.check(records, folder)]
+    assert problems == []
+
+
+@pytest.mark.parametrize("name", flows())
+def test_processors_and_their_states_are_documented(name: str) -> None:
+    for processor in flows()[name].processors:
+        assert processor.doc, f"{processor.name} has no docstring"
+        for table in getattr(processor, "tables", ()):
+            faults = [f for f in undocumented(table.state) if "is measured" not in f]
+            assert faults == []  # a unit is for readers; only its fold reads a state
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("name", flows())
+def test_outputs_depend_neither_on_batches_nor_on_crashes(name: str, partitions: int) -> None:
+    items = inputs(flows()[name])
+    expected = outputs(run(flows()[name], items, partitions=partitions))
+    reached = {topic for topic, _ in expected} - {flows()[name].dead_letter}
+    assert reached, "the drawn inputs are all refused: give the flow some in BETTER_INPUTS"
+    small = run(flows()[name], items, partitions=partitions, batch_records=7)
+    assert outputs(small) == expected
+    killed = list(items)
+    for at in range(len(items) * 4 // 5, 0, -len(items) // 5):
+        killed.insert(at, CRASH)
+    assert outputs(run(flows()[name], killed, partitions=partitions, batch_records=31)) == expected
+
+
+def test_outputs_do_not_depend_on_the_hash_seed() -> None:
+    command = [sys.executable, "-P", __file__]  # else tests/processors hides processors
+    running = [
+        subprocess.Popen(
+            command, env={**os.environ, "PYTHONHASHSEED": seed}, stdout=subprocess.PIPE
+        )
+        for seed in ("1", "2")
+    ]
+    first, second = (process.communicate()[0].decode() for process in running)
+    assert first.count("\n") == len(flows())
+    assert first == second
+
+
+# --- running
+
+
+def inputs(flow: Flow) -> list[Any]:
+    """What a flow is fed with, and a clock that closes all that is open."""
+    make = BETTER_INPUTS.get(flow.name)
+    records = make() if make else list(Drawing(flow).records())
+    last = max(getattr(r, stream_of(type(r)).event_time) for r in records)
+    return [*records, Clock(last + FAR_MS)]
+
+
+def run(flow: Flow, items: list[Any], **options: Any) -> Driver:
+    driver = Driver(flow, keys=KEYS, **options)
+    for codec in driver.plan.subjects().values():
+        codec.register()  # the driver numbers schemas by their first use, which a crash may change
+    return driver.run(items)
+
+
+def outputs(driver: Driver) -> dict[tuple[str, int], list[Any]]:
+    """All that a flow wrote, lineage included; pickled models are compared by what they predict."""
+    streams = [stream_of(record) for record in driver.flow.written]
+    topics = {s.topic for s in streams if s.stage != "model"} | {driver.flow.dead_letter}
+    return {
+        place: [(stored.key, stored.value, stored.headers) for stored in log]
+        for place, log in sorted(driver.logs.items())
+        if place[0] in topics
+    }
+
+
+def digest(flow: Flow) -> str:
+    return hashlib.sha256(repr(outputs(run(flow, inputs(flow)))).encode()).hexdigest()
+
+
+class Drawing:
+    """Records of a flow's inputs in event-time order, drawn from their declared bounds.
+
+    Texts come from small pools, so that records meet in the tables of folds.
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.random = Random(7)
+        self.time_ms = 0
+        self.count = 0
+
+    def records(self) -> Iterator[Record]:
+        for _ in range(RECORDS):
+            self.time_ms += self.random.randrange(STEP_MS)
+            yield self.record(self.random.choice(self.flow.inputs))
+
+    def record(self, kind: RecordClass) -> Any:
+        """One record; its unique field is mostly new."""
+        self.count += 1
+        values = {n: self.value(n, i.annotation, i) for n, i in kind.model_fields.items()}
+        stream = kind.stream
+        if stream is not None:
+            low = bound(kind.model_fields[stream.event_time], "ge", 0)
+            values[stream.event_time] = low + self.time_ms
+            if stream.unique is not None and self.random.random() < 0.9:
+                info = kind.model_fields[stream.unique]
+                values[stream.unique] = self.text(info, Random(self.count))
+        return kind(**values)
+
+    def value(self, name: str, annotation: Any, info: Any) -> Any:
+        """A value of an annotated type within the bounds of its field."""
+        parts, draw = get_args(annotation), self.random
+        if get_origin(annotation) is Literal:
+            return draw.choice(parts)
+        if get_origin(annotation) is list:
+            return [self.value(name, parts[0], info) for _ in range(draw.randrange(3))]
+        if get_origin(annotation) is dict:
+            return {f"k{i}": self.value(name, parts[1], info) for i in range(draw.randrange(3))}
+        if type(None) in parts:
+            kind = next(part for part in parts if part is not type(None))
+            return None if draw.random() < 0.2 else self.value(name, kind, info)
+        if issubclass(annotation, Record):
+            return self.record(annotation)
+        if annotation is bool:
+            return draw.random() < 0.5
+        if annotation is bytes:
+            return draw.randbytes(4)
+        if annotation is str:
+            return self.text(info, Random(draw.randrange(3)))
+        low = bound(info, "ge", 0)
+        high = bound(info, "le", low + 1_000)
+        return draw.randint(low, high) if annotation is int else draw.uniform(low, high)
+
+    def text(self, info: Any, draw: Random) -> str:
+        """A text that matches the pattern of its field, if that is a plain one."""
+        pattern = next((m.pattern for m in info.metadata if getattr(m, "pattern", None)), "^[a-z]$")
+        return "".join(matching(re._parser.parse(pattern), draw))  # type: ignore[attr-defined]
+
+
+def bound(info: Any, name: str, default: Any) -> Any:
+    return next((getattr(m, name) for m in info.metadata if hasattr(m, name)), default)
+
+
+def matching(parsed: Any, draw: Random) -> Iterator[str]:
+    """Texts of a parsed pattern: literals, sets, repeats, groups."""
+    for operation, argument in parsed:
+        kind = str(operation)
+        if kind == "LITERAL":
+            yield chr(argument)
+        elif kind == "IN":
+            yield chr(draw.choice([*members(argument)]))
+        elif kind == "MAX_REPEAT":
+            low, high, inner = argument
+            for _ in range(draw.randint(low, min(high, low + 8))):
+                yield from matching(inner, draw)
+        elif kind == "SUBPATTERN":
+            yield from matching(argument[-1], draw)
+        elif kind == "BRANCH":
+            yield from matching(draw.choice(argument[1]), draw)
+        else:
+            assert kind == "AT", f"{kind} is more than this drawing knows: add it to BETTER_INPUTS"
+
+
+def members(options: Any) -> Iterator[int]:
+    for kind, argument in options:
+        if str(kind) == "LITERAL":
+            yield argument
+        elif str(kind) == "RANGE":
+            yield from range(argument[0], argument[1] + 1)
+        else:
+            yield from map(ord, {"CATEGORY_DIGIT": "0123456789"}.get(str(argument), "a"))
+
+
+if __name__ == "__main__":
+    for found_name, found_flow in sorted(flows().items()):
+        print(found_name, digest(found_flow))
