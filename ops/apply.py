@@ -1,6 +1,7 @@
 """Make a cluster what the declarations say: topics, their settings, subjects; and forget a flow.
 
-`plan_changes` looks and returns what would be done; `apply` does it and writes down what stands now.
+`plan_changes` looks and returns what would be done; `apply` does it and writes down what stands
+now.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from streams.codec import Codec
 from streams.errors import BrokerError, TopologyError
 from streams.plan import Plan
 from streams.registry import ConfluentRegistry
-from streams.topology import Flow, Topology, checked, outputs_of, stream_of
+from streams.topology import Flow, Topology, outputs_of, stream_of
+from streams.validation import checked
 
 DAY_MS = 86_400_000
 LARGE_RECORD_BYTES = "8000000"
@@ -94,8 +96,9 @@ def plan_changes(
             changes.create.append(wish)
         elif present[name] != wish.partitions:
             raise TopologyError(
-                f"{name} has {present[name]} partitions, {wish.partitions} are declared; changing that would move "
-                "keys away from their state: run doa reset for its flow, or declare what is there"
+                f"{name} has {present[name]} partitions, {wish.partitions} are declared; changing "
+                "that would move keys away from their state: run doa reset for its flow, or "
+                "declare what is there"
             )
     actual = cluster.topic_settings([n for n in wanted if n in present])
     for name, settings in actual.items():
@@ -136,9 +139,11 @@ def apply(
 def reset(
     flow: Flow, cluster: Cluster, *, inputs_too: bool = False, group_too: bool = True
 ) -> list[str]:
-    """Delete what a flow wrote, its state and its offsets, so that it begins anew; the topics that were deleted.
+    """Delete what a flow wrote, its state and its offsets, so that it begins anew; the topics that
+    were deleted.
 
-    With `inputs_too` the event topics it reads go as well; all its offsets go with them, so that its group, whose static
+    With `inputs_too` the event topics it reads go as well; all its offsets go with them, so that
+    its group, whose static
     members leave late, need not be waited for (`group_too=False`). Run `apply` afterwards.
     """
     prefix = f"{cluster.settings.namespace}." if cluster.settings.namespace else ""

@@ -1,4 +1,6 @@
-"""Where Kafka and the registry are: as the settings say, else the embedded stack of this checkout."""
+"""Where Kafka and the registry are: as the settings say, else the embedded stack of this
+checkout.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ def connect(settings: Settings | None = None) -> Connection:
         status = Stack(home).status()
         if not status.up:
             raise NotConnected(
-                "no Kafka is running for this checkout; run: doa up (or set DOA_BOOTSTRAP and DOA_REGISTRY_URL)"
+                "no Kafka is running for this checkout; run: doa up "
+                "(or set DOA_BOOTSTRAP and DOA_REGISTRY_URL)"
             )
         bootstrap = bootstrap or f"127.0.0.1:{status.kafka.port}"
         registry_url = registry_url or f"http://127.0.0.1:{status.registry.port}/apis/ccompat/v7"

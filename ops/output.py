@@ -1,4 +1,6 @@
-"""What commands print: tables for people, one JSON document on stdout for programs; everything else on stderr."""
+"""What commands print: tables for people, one JSON document on stdout for programs; everything
+else on stderr.
+"""
 
 from __future__ import annotations
 

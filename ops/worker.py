@@ -20,7 +20,8 @@ from ops.hash_seed import pin_hash_seed
 from ops.slots import Slot, take_slot
 from streams.errors import Fenced, TopologyError
 from streams.settings import Settings
-from streams.topology import Flow, Topology, checked, discover
+from streams.topology import Flow, Topology, discover
+from streams.validation import checked
 
 if TYPE_CHECKING:
     from streams.hosted import Hosted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
@@ -12,7 +12,6 @@ from confluent_kafka import (
     IsolationLevel,
     KafkaError,
     KafkaException,
-    Message,
     Producer,
     TopicPartition,
 )
@@ -25,21 +24,12 @@ from confluent_kafka.admin import (
     OffsetSpec,
 )
 
-from streams.errors import BrokerError, Fenced, OutcomeUnknown
-from streams.merge import Stored
+from streams.clients import base_config, translated
+from streams.errors import BrokerError
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.reader import KafkaLog
-
-END = KafkaError._PARTITION_EOF
-FENCED_CODES = {
-    KafkaError._FENCED,
-    KafkaError.PRODUCER_FENCED,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-}
 
 
 class Cluster:
@@ -48,7 +38,7 @@ class Cluster:
     def __init__(self, bootstrap: str, settings: Settings) -> None:
         self.bootstrap = bootstrap
         self.settings = settings
-        self._base = _base(bootstrap, settings)
+        self._base = base_config(bootstrap, settings)
         self._admin: AdminClient | None = None
 
     def admin(self) -> AdminClient:
@@ -58,7 +48,9 @@ class Cluster:
         return self._admin
 
     def consumer(self, group: str, **options: Any) -> Consumer:
-        """A read-committed consumer that commits nothing by itself and says where partitions end."""
+        """A read-committed consumer that commits nothing by itself and says where partitions
+        end.
+        """
         return Consumer(
             {
                 **self._base,
@@ -76,7 +68,9 @@ class Cluster:
         )
 
     def member(self, group: str, slot: int) -> Consumer:
-        """The consumer of a flow: a static member of its group, so that a restart rejoins at once."""
+        """The consumer of a flow: a static member of its group, so that a restart rejoins at
+        once.
+        """
         return self.consumer(
             group,
             **{
@@ -89,7 +83,9 @@ class Cluster:
         )
 
     def producer(self, transactional_id: str | None = None) -> Producer:
-        """An idempotent producer; with an id a transactional one, initialised, its predecessor fenced."""
+        """An idempotent producer; with an id a transactional one, initialised, its predecessor
+        fenced.
+        """
         config: dict[str, Any] = {
             **self._base,
             "acks": "all",
@@ -118,31 +114,28 @@ class Cluster:
     def ends(
         self, partitions: Iterable[tuple[str, int]], *, committed: bool = False
     ) -> dict[tuple[str, int], int]:
-        """End offsets, open transactions included; or the last stable offsets, which they are not part of."""
+        """End offsets, open transactions included; or the last stable offsets, which they are not
+        part of.
+        """
         asked = {TopicPartition(t, p): OffsetSpec.latest() for t, p in partitions}
         if not asked:
             return {}
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-        try:
-            with translated("list_offsets"):
-                futures = self.admin().list_offsets(
-                    asked,
-                    isolation_level=level,
-                    request_timeout=self.settings.request_timeout_s,
-                )
-                return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}
-        except BrokerError:
-            # After a restart of the broker an old client goes on asking with the leader epoch it knew.
-            self._admin = None
-            raise
-
-    def committed(self, group: str) -> dict[tuple[str, int], int]:
-        """How far a consumer group has come, where it has committed anything."""
-        with translated("list_consumer_group_offsets"):
-            asked = [ConsumerGroupTopicPartitions(group)]
-            futures = self.admin().list_consumer_group_offsets(asked)
-            found = next(iter(futures.values())).result().topic_partitions
-        return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+        for last in (False, True):
+            try:
+                with translated("list_offsets"):
+                    futures = self.admin().list_offsets(
+                        asked,
+                        isolation_level=level,
+                        request_timeout=self.settings.request_timeout_s,
+                    )
+                    return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}
+            except BrokerError:
+                # An old client goes on asking with the leader epoch from before a restart.
+                self._admin = None
+                if last:
+                    raise
+        raise AssertionError("the second time returns or raises")
 
     def partitions(self) -> dict[str, int]:
         """All topics and their partition counts; BrokerError when the cluster does not answer."""
@@ -195,8 +188,18 @@ class Cluster:
             futures = self.admin().describe_configs(resources) if resources else {}
             return {r.name: {k: v.value for k, v in f.result().items()} for r, f in futures.items()}
 
+    def committed(self, group: str) -> dict[tuple[str, int], int]:
+        """How far a consumer group has come, by partition."""
+        with translated("list_consumer_group_offsets"):
+            asked = [ConsumerGroupTopicPartitions(group)]
+            futures = self.admin().list_consumer_group_offsets(asked)
+            found = next(iter(futures.values())).result().topic_partitions
+        return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
     def forget_group(self, group: str, wait_s: float) -> None:
-        """Delete a consumer group; its static members leave only when their session ends, so this may wait."""
+        """Delete a consumer group; its static members leave only when their session ends, so this
+        may wait.
+        """
         deadline = time.monotonic() + wait_s
         while True:
             try:
@@ -225,72 +228,3 @@ class Cluster:
         from streams.reader import KafkaLog
 
         return KafkaLog(self)
-
-
-class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
-    """Turn Kafka's exceptions into ours."""
-
-    def __init__(self, verb: str) -> None:
-        self.verb = verb
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        if not isinstance(error, KafkaException):
-            return
-        cause = error.args[0]
-        text = f"{self.verb}: {cause.str()} ({cause.name()})"
-        if cause.code() in FENCED_CODES or _is_fatally_fenced(cause):
-            raise Fenced(text) from error
-        if cause.code() == KafkaError._TIMED_OUT:
-            raise OutcomeUnknown(text) from error
-        raise BrokerError(text) from error
-
-
-def _is_fatally_fenced(cause: KafkaError) -> bool:
-    """Whether a static member lost its place: librdkafka says so only in the text of a fatal error."""
-    return bool(cause.code() == KafkaError._FATAL and "fenced" in cause.str())
-
-
-def places(starts: Mapping[tuple[str, int], int]) -> list[TopicPartition]:
-    """Partitions, each with an offset (or a time), as Kafka's client wants them."""
-    return [TopicPartition(topic, partition, at) for (topic, partition), at in starts.items()]
-
-
-def stored_of(message: Message) -> Stored:
-    """A fetched message as a record."""
-    headers = message.headers()
-    return Stored(
-        message.offset(),
-        message.key(),
-        message.value(),
-        dict(headers) if headers else {},
-        message.timestamp()[1],
-    )
-
-
-def _base(bootstrap: str, settings: Settings) -> dict[str, Any]:
-    base: dict[str, Any] = {
-        "bootstrap.servers": bootstrap,
-        "security.protocol": settings.security_protocol,
-        "socket.keepalive.enable": True,
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 1_000,
-        "logger": _silent(),
-    }
-    if settings.sasl_mechanism is not None:
-        base["sasl.mechanism"] = settings.sasl_mechanism
-        base["sasl.username"] = settings.sasl_username
-        password = settings.sasl_password
-        base["sasl.password"] = password.get_secret_value() if password else ""
-    if settings.ssl_ca_location is not None:
-        base["ssl.ca.location"] = settings.ssl_ca_location
-    return base
-
-
-def _silent() -> Any:
-    """librdkafka's log lines go to the logger `doa.kafka`, which shows warnings only when asked to."""
-    import logging
-
-    return logging.getLogger("doa.kafka")

@@ -1,6 +1,8 @@
-"""Records to bytes and back: the Confluent wire format (a zero byte, the schema id in four, an Avro body).
+"""Records to bytes and back: the Confluent wire format (a zero byte, the schema id in four, an
+Avro body).
 
-The one door to fastavro. Logical types are for foreign readers; here an instant stays an integer of milliseconds.
+The one door to fastavro. Logical types are for foreign readers; here an instant stays an integer
+of milliseconds.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Registry(Protocol):
     """What a codec asks of a schema registry."""
 
     def schema_id(self, subject: str, schema: dict[str, Any]) -> int:
-        """The id of a schema that is registered under a subject; RegistryError when it is not or cannot be asked."""
+        """The id of a schema that is registered under a subject; RegistryError when it is not or
+        cannot be asked.
+        """
 
     def writer_schema(self, subject: str, schema_id: int) -> dict[str, Any]:
         """The schema of an id; UnknownSchema, SubjectMismatch or RegistryError."""
@@ -52,7 +56,8 @@ class Registry(Protocol):
 class Codec:
     """Encodes and decodes the values of one subject as records of one class.
 
-    `encode(record)` gives the wire format; it is compiled at the first use, when the schema id is known.
+    `encode(record)` gives the wire format; it is compiled at the first use, when the schema id is
+    known.
     """
 
     def __init__(self, record: type[Record], subject: str, registry: Registry) -> None:
@@ -91,7 +96,9 @@ class Codec:
         if not value:
             raise EmptyValue("the value is empty; a record was expected")
         if len(value) > self.bytes_max:
-            raise WireFormat(f"the value has {len(value)} bytes; at most {self.bytes_max} are taken")
+            raise WireFormat(
+                f"the value has {len(value)} bytes; at most {self.bytes_max} are taken"
+            )
         head = value[:5]
         read = self._readers.get(head) or self._reader(head)
         try:
@@ -135,7 +142,9 @@ class Codec:
 
 
 class MemoryRegistry:
-    """A registry in memory, for the driver: schemas get their ids in the order in which they are first used."""
+    """A registry in memory, for the driver: schemas get their ids in the order in which they are
+    first used.
+    """
 
     def __init__(self) -> None:
         self._schemas: list[tuple[str, dict[str, Any]]] = []
@@ -185,7 +194,9 @@ def _first_fault(error: pydantic.ValidationError) -> str:
 
 
 def decode_any(registry: Registry, value: bytes) -> dict[str, Any]:
-    """The fields of any value in the wire format, by its writer's schema, whatever its subject; for views."""
+    """The fields of any value in the wire format, by its writer's schema, whatever its subject;
+    for views.
+    """
     if len(value) < 5 or value[:1] != MAGIC:
         raise WireFormat(
             f"the value begins with {value[:5].hex()}; 00 and a schema id were expected"

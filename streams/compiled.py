@@ -1,8 +1,12 @@
-"""An Avro encoder generated for one record class: the same bytes as fastavro's, in a third of the time.
+"""An Avro encoder generated for one record class: the same bytes as fastavro's, in a third of the
+time.
 
-fastavro walks the schema for every record; here the walk happens once and leaves one expression per field. Nothing in it comes from
-outside: the schema is derived from our own class, and field names are Python identifiers. What this does not know
-(`compile_encoder` returns None) is left to fastavro. A generated decoder was no faster than fastavro's.
+fastavro walks the schema for every record; here the walk happens once and leaves one expression
+per field. Nothing in it comes from
+outside: the schema is derived from our own class, and field names are Python identifiers. What
+this does not know
+(`compile_encoder` returns None) is left to fastavro. A generated decoder was no faster than
+fastavro's.
 
 References
 ----------
@@ -66,7 +70,9 @@ def encode_bytes(data: bytes) -> bytes:
 
 
 def compile_encoder(schema: dict[str, Any], prefix: bytes) -> Encoder | None:
-    """A function from a record (an object whose `__dict__` holds the fields) to `prefix` and its Avro body."""
+    """A function from a record (an object whose `__dict__` holds the fields) to `prefix` and its
+    Avro body.
+    """
     names: dict[str, Any] = {
         "long": encode_long,
         "string": encode_string,
@@ -103,7 +109,9 @@ def _value(kind: Any, value: str, names: dict[str, Any], known: dict[str, str]) 
             return f"{_record(kind, names, known)}({value})"
         if kind["type"] == "array":
             item = _value(kind["items"], "x", names, known)
-            return f"(long(len(v)) + join([{item} for x in v]) + b'\\0' if (v := {value}) else b'\\0')"
+            return (
+                f"(long(len(v)) + join([{item} for x in v]) + b'\\0' if (v := {value}) else b'\\0')"
+            )
         if kind["type"] == "map":
             item = _value(kind["values"], "x", names, known)
             pairs = f"join([string(k) + {item} for k, x in v.items()])"

@@ -1,6 +1,8 @@
-"""The in-memory twin of the transactional loop: the same units, codecs and lineage over lists instead of topics.
+"""The in-memory twin of the transactional loop: the same units, codecs and lineage over lists
+instead of topics.
 
-For tests: publish records, run, read what came of them. `CRASH` between records drops everything that was not committed and
+For tests: publish records, run, read what came of them. `CRASH` between records drops everything
+that was not committed and
 restores the units from the lists, as a killed worker would from Kafka.
 """
 
@@ -109,7 +111,8 @@ class Driver:
     def run(self, items: Iterable[Record | Clock | object] = ()) -> Driver:
         """Publish items and process all there is. A `Clock` moves time; `CRASH` kills and restores.
 
-        What is published up to a `CRASH` is processed before it, but its last batch is not committed.
+        What is published up to a `CRASH` is processed before it, but its last batch is not
+        committed.
         """
         for item in items:
             if item is CRASH:

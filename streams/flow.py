@@ -1,23 +1,30 @@
-"""The transactional loop: fetch, merge, process, produce, and commit outputs, state, journal and offsets as one.
+"""The transactional loop: fetch, merge, process, produce, and commit outputs, state, journal and
+offsets as one.
 
-Guarantee: exactly once. Whatever is killed at any time, what readers of committed records see is what an undisturbed run
-would have written. State in memory is only trusted while its transaction lives: on abort it is dropped and restored.
+Guarantee: exactly once. Whatever is killed at any time, what readers of committed records see is
+what an undisturbed run
+would have written. State in memory is only trusted while its transaction lives: on abort it is
+dropped and restored.
 
-One loop runs on one thread with one consumer and one transactional producer (KIP-447). Order at the start:
-`init_transactions` fences the predecessor, then committed offsets, then the horizon, then the state.
+One loop runs on one thread with one consumer and one transactional producer (KIP-447). Order at
+the start:
+`init_transactions` fences the predecessor, then committed offsets, then the horizon, then the
+state.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import time
 from functools import partial
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streams.broker import END, Cluster, stored_of, translated
+from streams.broker import Cluster
+from streams.clients import END, stored_of, translated
 from streams.errors import (
     BrokerError,
     DataError,
@@ -69,11 +76,13 @@ class FlowLoop:
         self._asleep: set[tuple[str, int]] = set()
         self._ends: dict[tuple[str, int], int] = {}
         self._look_at = 0.0
-        self._assigned: list[int] | None = None  # partitions that are ours, None between assignments
+        self._assigned: list[int] | None = (
+            None  # partitions that are ours, None between assignments
+        )
         self._reassigned: list[int] | None = None  # those whose units are yet to be restored
         self._dead_letters_before = 0
-        self._consumer: Consumer
-        self._producer: Producer
+        self._consumer: Any = None
+        self._producer: Any = None
 
     # --- what operators say
 
@@ -160,7 +169,9 @@ class FlowLoop:
             self._look()
 
     def _look(self) -> None:
-        """Note where the inputs end. Here, since a consumer serves one thread: another one would starve."""
+        """Note where the inputs end. Here, since a consumer serves one thread: another one would
+        starve.
+        """
         self._look_at = time.monotonic() + LOOK_S
         for number in self.merges:
             for plan in self.plan.inputs:
@@ -210,8 +221,7 @@ class FlowLoop:
             messages += self._consumer.consume(self.settings.fetch_records - 1, 0.0)
         self._starved = len(messages) < self.settings.fetch_records
         for message in messages:
-            error = message.error()
-            topic, number = message.topic(), message.partition()
+            error, topic, number = message.error(), message.topic(), message.partition()
             merge = self.merges.get(number)
             if error is not None and error.code() != END:
                 if error.fatal() or not error.retriable():
@@ -261,7 +271,9 @@ class FlowLoop:
         self._producer.poll(0)
 
     def _commit(self) -> None:
-        """Write state and journal, and make everything since `_begin` visible together with the offsets."""
+        """Write state and journal, and make everything since `_begin` visible together with the
+        offsets.
+        """
         self._note_dead_letters()
         offsets = []
         for number, unit in self.units.items():
@@ -292,7 +304,9 @@ class FlowLoop:
         self.dead_letters = sum(c.dead_letters for c in counts)
 
     def _abort(self) -> None:
-        """End the transaction without a trace; what memory holds of it must be dropped by the caller."""
+        """End the transaction without a trace; what memory holds of it must be dropped by the
+        caller.
+        """
         if not self._open:
             return
         self._open, self._taken = False, 0
@@ -315,10 +329,8 @@ class FlowLoop:
         self._waits = "waiting for partitions"
 
     def _close(self) -> None:
-        try:
-            self._abort()
-        except StreamsError:
-            pass  # the transaction times out by itself, or our successor has fenced it
+        with contextlib.suppress(StreamsError):
+            self._abort()  # else it times out by itself, or our successor has fenced it
         self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -402,8 +414,10 @@ class FlowLoop:
         return self._partitions
 
     def _offset_hint(self, number: int, topic: str) -> int:
-        """An offset at or before the example that follows a snapshot: the last stable one, since our own open
-        transaction may have appended examples already."""
+        """An offset at or before the example that follows a snapshot: the last stable one, since
+        our own open
+        transaction may have appended examples already.
+        """
         return self.cluster.ends([(topic, number)], committed=True)[(topic, number)]
 
     # --- trouble
@@ -417,7 +431,8 @@ class FlowLoop:
         self._reassigned = self._assigned
 
     def _outage(self, error: StreamsError) -> None:
-        """Say why nothing moves, wait, and begin again; the outcome of an open transaction is read from the broker.
+        """Say why nothing moves, wait, and begin again; the outcome of an open transaction is read
+        from the broker.
 
         The first failure since the last commit is tried again at once, later ones after a pause.
         """

@@ -1,4 +1,6 @@
-"""The topology drawn: as text, mermaid or data. Journals, changelogs and the like are folded away unless asked for."""
+"""The topology drawn: as text, mermaid or data. Journals, changelogs and the like are folded away
+unless asked for.
+"""
 
 from __future__ import annotations
 

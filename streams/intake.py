@@ -1,4 +1,6 @@
-"""Bytes from a topic to the input of a unit: decoded once, checked once, before it can move time."""
+"""Bytes from a topic to the input of a unit: decoded once, checked once, before it can move
+time.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ def intake(plan: Plan, partition: int, partitions: int, source: int, stored: Sto
             _check_key(source_plan, key, getattr(record, source_plan.key), partition, partitions)
         if time_ms > appended_ms + source_plan.ahead_ms:
             raise FutureEvent(
-                f"{source_plan.event_time} is {time_ms}, {(time_ms - appended_ms) // 3_600_000} h after the "
+                f"{source_plan.event_time} is {time_ms}, "
+                f"{(time_ms - appended_ms) // 3_600_000} h after the "
                 f"record was appended; at most {source_plan.ahead_ms // 3_600_000} h are allowed"
             )
     except DataError as error:
@@ -37,5 +40,6 @@ def _check_key(
     expected = partition_of(declared, partitions)
     if expected != partition:
         raise WrongPartition(
-            f"key {declared!r} belongs to partition {expected} of {partitions} (murmur2), not to {partition}"
+            f"key {declared!r} belongs to partition {expected} of {partitions} (murmur2), "
+            f"not to {partition}"
         )

@@ -1,11 +1,16 @@
 """Where a record came from: ids, references and the packed header that carries them.
 
-The id of a derived record is `topic[partition]#n`, n counting densely what its unit wrote there; the id of a record from
-outside is `topic[partition]@offset`. Offsets are no names for derived records: transactions and aborts consume them.
+The id of a derived record is `topic[partition]#n`, n counting densely what its unit wrote there;
+the id of a record from
+outside is `topic[partition]@offset`. Offsets are no names for derived records: transactions and
+aborts consume them.
 
-In memory and on the wire an id is a *reference*: four bytes that stand for the topic (CRC-32 of its name without
-namespace; a topology refuses two topics that share them), then a varint `partition << 2 | kind` (both together: its place), then a
-varint number, and for a range a second one, its length. The header of a record holds one version byte, its own n, its processor (CRC-32 of the name),
+In memory and on the wire an id is a *reference*: four bytes that stand for the topic (CRC-32 of
+its name without
+namespace; a topology refuses two topics that share them), then a varint `partition << 2 | kind`
+(both together: its place), then a
+varint number, and for a range a second one, its length. The header of a record holds one version
+byte, its own n, its processor (CRC-32 of the name),
 the code version, the model version + 1 (0: none), the number of parents and their references.
 """
 
@@ -44,7 +49,9 @@ def varint(number: int) -> bytes:
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The integer at `data[at:]` and the position after it; raises ValueError when it is cut short."""
+    """The integer at `data[at:]` and the position after it; raises ValueError when it is cut
+    short.
+    """
     number = shift = 0
     while True:
         if at >= len(data) or shift > 63:
@@ -124,14 +131,18 @@ def pack_stamp(processor: str, code_version: str) -> bytes:
 
 
 def header_number(header: bytes) -> int:
-    """The n of a packed header, without unpacking the rest; ValueError when it is no header of ours."""
+    """The n of a packed header, without unpacking the rest; ValueError when it is no header of
+    ours.
+    """
     if not header or header[0] != FORMAT:
         raise ValueError("not a lineage header")
     return read_varint(header, 1)[0]
 
 
 def unpack_header(header: bytes, names: dict[bytes, str]) -> Origin:
-    """Read a packed header. `names` maps the codes of all known topics and processors to their names."""
+    """Read a packed header. `names` maps the codes of all known topics and processors to their
+    names.
+    """
     n, at = header_number(header), 1
     _, at = read_varint(header, at)
     processor, code_version = header[at : at + 4], header[at + 4 : at + 8].hex()

@@ -1,7 +1,9 @@
 """The heads of a unit's inputs, merged by event time.
 
-Two runs over inputs that are fully written take them in the same order, whatever the size of a fetch: while an input may still hold
-an earlier record (its position is below the horizon that was read at assignment) an empty queue blocks. Past the horizon
+Two runs over inputs that are fully written take them in the same order, whatever the size of a
+fetch: while an input may still hold
+an earlier record (its position is below the horizon that was read at assignment) an empty queue
+blocks. Past the horizon
 nobody can know, and order of arrival decides. Within one input the order never changes.
 """
 
@@ -28,7 +30,9 @@ class Stored(NamedTuple):
 
 @dataclass(slots=True)
 class Input:
-    """One record of one input, decoded or not. `record` is a DataError when it cannot be processed."""
+    """One record of one input, decoded or not. `record` is a DataError when it cannot be
+    processed.
+    """
 
     source: int
     offset: int
@@ -43,7 +47,8 @@ class Input:
 class Merge:
     """Queues of one unit, one per input topic in the order of their rank at equal event time.
 
-    Records wait as bytes; `decode(source, stored)` is called when one becomes the head of its queue.
+    Records wait as bytes; `decode(source, stored)` is called when one becomes the head of its
+    queue.
     """
 
     def __init__(
@@ -68,9 +73,10 @@ class Merge:
             self.queues[source].append(stored)
 
     def reached(self, source: int, offset: int) -> None:
-        """Note that an input holds nothing below `offset` that was not pushed (an end-of-partition event)."""
-        if offset > self.positions[source]:
-            self.positions[source] = offset
+        """Note that an input holds nothing below `offset` that was not pushed (an end-of-partition
+        event).
+        """
+        self.positions[source] = max(self.positions[source], offset)
         if self.positions[source] >= self.horizons[source]:
             self._blocked.discard(source)
 

@@ -1,4 +1,6 @@
-"""Which partition a key belongs to: Kafka's default (murmur2), so that producers in every language agree."""
+"""Which partition a key belongs to: Kafka's default (murmur2), so that producers in every language
+agree.
+"""
 
 from __future__ import annotations
 

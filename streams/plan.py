@@ -1,6 +1,8 @@
-"""A flow compiled for running: a codec for every edge, the order of delivery, the stamps of lineage.
+"""A flow compiled for running: a codec for every edge, the order of delivery, the stamps of
+lineage.
 
-One plan serves all units of a flow in a process; what a unit counts and remembers lives in the unit.
+One plan serves all units of a flow in a process; what a unit counts and remembers lives in the
+unit.
 """
 
 from __future__ import annotations

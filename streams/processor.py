@@ -1,9 +1,13 @@
 """How processors are declared: pure functions with typed edges.
 
-A **source** reads the outside and yields records with the position after each; a **transform** maps one record to records;
-a **fold** also gets what was remembered under the record's key and returns what to remember; a **learner** folds examples into a
-model and answers questions with it. The decorators only note the edges: the function itself stays callable, and nothing runs
-until a flow is built from them. Code that needs the clock, randomness, the network or the disk belongs into a source.
+A **source** reads the outside and yields records with the position after each; a **transform**
+maps one record to records;
+a **fold** also gets what was remembered under the record's key and returns what to remember; a
+**learner** folds examples into a
+model and answers questions with it. The decorators only note the edges: the function itself stays
+callable, and nothing runs
+until a flow is built from them. Code that needs the clock, randomness, the network or the disk
+belongs into a source.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from schemas.record import Record
+from schemas.snapshot import Snapshot
 
 Kind = Literal["source", "transform", "fold", "learner"]
 Parents = Literal["all", "latest", "range"]
@@ -55,13 +60,16 @@ class Table:
     Parameters
     ----------
     key
-        Fields of the record that make the key; a record in which one is None does not touch the table.
+        Fields of the record that make the key; a record in which one is None does not touch the
+        table.
     expires
         ms after its creation (with `renews`: after its last write) at which an entry is forgotten.
     parents
-        Which ids an entry keeps: of "all" records that wrote it, of the "latest", or a "range" from the first to the last.
+        Which ids an entry keeps: of "all" records that wrote it, of the "latest", or a "range"
+        from the first to the last.
     in_place
-        The function may change the state it was given. If it raises, the batch is rolled back and run again without the record.
+        The function may change the state it was given. If it raises, the batch is rolled back and
+        run again without the record.
     touched_by
         The records that get this table's state; by default all that the fold reads.
     """
@@ -102,7 +110,9 @@ class Processor:
         return self.function(*args, **options)
 
     def expired(self, function: Callable[[Any, int], Iterable[Record]]) -> Any:
-        """Declare what a fold of one table says when an entry passes its deadline (state, its deadline in ms)."""
+        """Declare what a fold of one table says when an entry passes its deadline (state, its
+        deadline in ms).
+        """
         assert self.kind == "fold" and self.single, "only a fold of one table can declare `expired`"
         assert self.tables[0].expires is not None, "a table without `expires` never expires"
         self.expired_function = function
@@ -113,9 +123,12 @@ class Processor:
 class Learner:
     """A model as a fold over one stream of examples, and its answers to one stream of questions.
 
-    `predict(model, question, version)` returns a prediction or None (no answer); `learn(model, example)` changes the model in
-    place and may return records (signals). `version` is the number of examples folded. From `until_ms` (event time) on
-    the model learns no more: it is frozen. State is a signed snapshot of the pickled model in the stream of `snapshots`, every
+    `predict(model, question, version)` returns a prediction or None (no answer); `learn(model,
+    example)` changes the model in
+    place and may return records (signals). `version` is the number of examples folded. From
+    `until_ms` (event time) on
+    the model learns no more: it is frozen. State is a signed snapshot of the pickled model in the
+    stream of `snapshots`, every
     `snapshot_every` examples; what came after it is folded again.
     """
 
@@ -123,7 +136,7 @@ class Learner:
     examples: RecordClass
     model: Callable[[], Any]
     learn: Callable[[Any, Any], Iterable[Record] | None]
-    snapshots: RecordClass
+    snapshots: type[Snapshot]
     questions: RecordClass | None = None
     predicts: RecordClass | None = None
     predict: Callable[[Any, Any, int], Record | None] | None = None
@@ -154,8 +167,11 @@ class Learner:
 def source(
     *, writes: RecordClass | tuple[RecordClass, ...], position: RecordClass
 ) -> Callable[[Callable[..., Iterator[Any]]], Processor]:
-    """Declare a generator that reads the outside: called with the position to go on from (None at first) and options,
-    it yields (position after this record, record) in event-time order, and may end with a `Clock`."""
+    """Declare a generator that reads the outside: called with the position to go on from (None at
+    first) and options,
+    it yields (position after this record, record) in event-time order, and may end with a
+    `Clock`.
+    """
     return lambda f: _processor(f, "source", (), _classes(writes), position=position)
 
 
@@ -178,7 +194,8 @@ def fold(
 ) -> Callable[[Callable[..., tuple[Any, Iterable[Record]]]], Processor]:
     """Declare a pure function (state, record) -> (new state, records).
 
-    With `state` and `key` there is one table, and the state is its entry or None; with `tables` the state is a tuple of entries in
+    With `state` and `key` there is one table, and the state is its entry or None; with `tables`
+    the state is a tuple of entries in
     their order. The state returned as it came is unchanged; None deletes it.
     """
     assert (state is None) != (not tables), "a fold declares either `state` and `key` or `tables`"

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from streams.broker import END, Cluster, places, stored_of, translated
+from streams.broker import Cluster
+from streams.clients import END, places, stored_of, translated
 from streams.errors import BrokerError
 from streams.merge import Stored
 

@@ -1,6 +1,7 @@
 """The schema registry: Confluent's API, asked once per schema and remembered.
 
-Producers never register; `doa apply` and `doa schemas register` do. An outage is a RegistryError, which pauses a
+Producers never register; `doa apply` and `doa schemas register` do. An outage is a RegistryError,
+which pauses a
 flow; only the registry's own word that it does not know an id makes a dead letter.
 """
 
@@ -43,7 +44,7 @@ class ConfluentRegistry:
     def schema_id(self, subject: str, schema: dict[str, Any]) -> int:
         """The id of a registered schema."""
         try:
-            return int(self._client.lookup_schema(subject, _schema(schema)).schema_id)
+            return int(self._client.lookup_schema(subject, _schema(schema)).schema_id or 0)
         except SchemaRegistryError as error:
             if error.http_status_code == NOT_FOUND:
                 raise RegistryError(
@@ -64,7 +65,9 @@ class ConfluentRegistry:
         return True
 
     def writer_schema(self, subject: str, schema_id: int) -> dict[str, Any]:
-        """The schema of an id, if it belongs to the subject; an unknown id is asked for again, since registries lag."""
+        """The schema of an id, if it belongs to the subject; an unknown id is asked for again,
+        since registries lag.
+        """
         if (subject, schema_id) in self._unknown:
             raise self._unknown[(subject, schema_id)]
         try:
@@ -86,7 +89,9 @@ class ConfluentRegistry:
             if schema_id in self._schemas:
                 break
             try:
-                self._schemas[schema_id] = json.loads(self._client.get_schema(schema_id).schema_str)
+                self._schemas[schema_id] = json.loads(
+                    self._client.get_schema(schema_id).schema_str or "null"
+                )
             except SchemaRegistryError as error:
                 if error.http_status_code != NOT_FOUND:
                     raise RegistryError(f"schema id {schema_id}: {error}") from error
@@ -101,7 +106,9 @@ class ConfluentRegistry:
         return self._schemas[schema_id]
 
     def register(self, subject: str, schema: dict[str, Any]) -> int:
-        """Register a schema, compatibility set before anything is written; RegistryError when it is incompatible."""
+        """Register a schema, compatibility set before anything is written; RegistryError when it
+        is incompatible.
+        """
         try:
             if self._compatibility(subject) is None:
                 self._client.set_compatibility(subject, COMPATIBILITY)
@@ -109,7 +116,8 @@ class ConfluentRegistry:
         except SchemaRegistryError as error:
             if error.http_status_code == CONFLICT:
                 raise RegistryError(
-                    f"{subject}: the registry refuses the schema, it is not {COMPATIBILITY} compatible with the last "
+                    f"{subject}: the registry refuses the schema, "
+                    f"it is not {COMPATIBILITY} compatible with the last "
                     "version; see: doa schemas diff"
                 ) from error
             raise RegistryError(f"{subject}: {error}") from error
@@ -131,7 +139,7 @@ class ConfluentRegistry:
             if error.http_status_code == NOT_FOUND:
                 return None
             raise RegistryError(f"{subject}: {error}") from error
-        schema: dict[str, Any] = json.loads(version.schema.schema_str)
+        schema: dict[str, Any] = json.loads(version.schema.schema_str or "null")
         return schema
 
     def _compatibility(self, subject: str) -> str | None:

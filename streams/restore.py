@@ -1,19 +1,20 @@
-"""A unit as it was: from its changelog, the last snapshot of each model, and the examples folded since.
+"""A unit as it was: from its changelog, the last snapshot of each model, and the examples since.
 
-Nothing is written while it restores. A record that raised when it was first folded raises again: the fold then begins
-anew from the snapshot, without it, as the unit that first met it did.
+Nothing is written while it restores. A record that raised when it was first folded raises again:
+the fold then begins anew from the snapshot, without it, as the unit that first met it did.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappush
 from typing import Protocol
 
 from streams.errors import DataError, SnapshotError, VersionSkew
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
 from streams.snapshot import open_model
-from streams.steps import LearnerStep
+from streams.steps import FoldStep, LearnerStep
 from streams.topology import stream_of
 from streams.unit import STATE_HEADER, Unit
 
@@ -36,10 +37,38 @@ def restore(unit: Unit, log: Log) -> None:
         assert stored.key is not None, "every record of a changelog has a key"
         latest[stored.key] = stored
     for key, stored in latest.items():
-        unit.restore_entry(key.decode(), stored.value, stored.headers.get(STATE_HEADER, b""))
+        _restore_entry(unit, key.decode(), stored.value, stored.headers.get(STATE_HEADER, b""))
     for step in unit.steps:
         if isinstance(step, LearnerStep):
             _restore_model(unit, step, log)
+
+
+def _restore_entry(unit: Unit, key: str, value: bytes | None, head: bytes) -> None:
+    """Take back one record of the changelog: the unit's own state, an hour of ids, or an entry."""
+    if key == "unit":
+        state = unit.plan.unit_codec.decode(value)
+        unit.time_ms = state.time_ms
+        for edge in unit.edges.values():
+            edge.n = state.written.get(edge.name, 0)
+    elif key.startswith("seen/"):
+        _, name, hour = key.split("/")
+        if name in unit.seen:
+            ids = unit.plan.seen_codec.decode(value).ids if value else []
+            unit.seen[name].restore(int(hour), ids)
+    else:
+        _restore_table(unit, key, value, head)
+
+
+def _restore_table(unit: Unit, key: str, value: bytes | None, head: bytes) -> None:
+    """Entries of tables that are declared no more are left where they are."""
+    for step in unit.steps:
+        for i, store in enumerate(step.stores if isinstance(step, FoldStep) else ()):
+            if value and isinstance(step, FoldStep) and key.startswith(store.prefix):
+                name = key[len(store.prefix) :]
+                entry = store.restore(name, value, head)
+                if entry.deadline is not None:
+                    heappush(unit.timers, (entry.deadline, name, step.order, i))
+                return
 
 
 def _restore_model(unit: Unit, step: LearnerStep, log: Log) -> None:
@@ -81,6 +110,7 @@ def _load(unit: Unit, step: LearnerStep, stored: Stored | None) -> int:
     step.model, step.version, step.generation, step.frozen = step.learner.model(), 0, 0, False
     if stored is None:
         return 0
+    assert unit.plan.keys is not None, "a flow with learners runs with signing keys"
     record = unit.plan.codec(step.learner.snapshots).decode(stored.value)
     step.generation = record.generation
     try:

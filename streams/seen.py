@@ -1,6 +1,7 @@
 """The unique fields of recent events, so that a second event with the same one is refused.
 
-They are kept by hour of event time: an hour is one entry of the changelog, written when it changed and deleted when it is older
+They are kept by hour of event time: an hour is one entry of the changelog, written when it changed
+and deleted when it is older
 than the stream declares.
 """
 

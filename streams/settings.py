@@ -49,6 +49,10 @@ class Settings(BaseSettings):
     request_timeout_s: float = 15.0
     restore_timeout_s: float = 120.0
     retry_pause_s: float = 2.0
+    web_host: str = Field(
+        "127.0.0.1",
+        description="Where the worker's web views listen; they ask nobody who they are.",
+    )
     web_port: int = Field(
         0, description="Port of the worker's web views on loopback; 0 picks a free one."
     )

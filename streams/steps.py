@@ -1,7 +1,9 @@
 """What a unit runs: each declared processor, bound to the unit's state.
 
-A step gets a record and its trigger (packed reference, place, number), calls the pure function and hands what it wrote to the
-unit, with the references of its parents. State changes only after everything the function wrote could be encoded; a step
+A step gets a record and its trigger (packed reference, place, number), calls the pure function and
+hands what it wrote to the
+unit, with the references of its parents. State changes only after everything the function wrote
+could be encoded; a step
 that changes state in place cannot promise that, so its failure rolls the batch back.
 """
 
@@ -111,7 +113,9 @@ class FoldStep(Step):
         self.in_place = any(store.in_place for store in self.stores)
 
     def run(self, record: Record, trigger: Trigger) -> None:
-        """Look up the entries that the record touches, call the function, remember what it returns."""
+        """Look up the entries that the record touches, call the function, remember what it
+        returns.
+        """
         states: list[Any] = self.blank.copy()
         touched = []
         for i, store in self.touched[record.__class__]:

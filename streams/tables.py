@@ -1,7 +1,10 @@
-"""The tables of a fold in memory: entries, the ids they keep, their deadlines, and their walk to and from the changelog.
+"""The tables of a fold in memory: entries, the ids they keep, their deadlines, and their walk to
+and from the changelog.
 
-An entry is written to the changelog once per transaction, however often it changed; one that came and went within a
-transaction is never written. Values restored from the changelog are decoded when they are first used.
+An entry is written to the changelog once per transaction, however often it changed; one that came
+and went within a
+transaction is never written. Values restored from the changelog are decoded when they are first
+used.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ SEPARATOR = "\x1f"
 
 
 class Entry:
-    """What is remembered under one key: a value (or its bytes), its deadline, the ids of the records that made it."""
+    """What is remembered under one key: a value (or its bytes), its deadline, the ids of the
+    records that made it.
+    """
 
     __slots__ = ("deadline", "parents", "stored", "value")
 
@@ -56,8 +61,10 @@ class TableStore:
     def put(
         self, key: str, value: Any, now_ms: int, trigger: tuple[bytes, bytes, int]
     ) -> int | None:
-        """Remember a value; returns the deadline of a new entry. That of a renewed one moves on its own: its
-        timer, when it fires, is set again."""
+        """Remember a value; returns the deadline of a new entry. That of a renewed one moves on
+        its own: its
+        timer, when it fires, is set again.
+        """
         entry = self.entries.get(key)
         if entry is None:
             self.dirty.setdefault(key, False)
@@ -92,7 +99,9 @@ class TableStore:
             if value.__class__ is not bytes:
                 value = self.codec.encode(value)
             head = varint(0 if entry.deadline is None else entry.deadline + 1)
-            changes.append((self.prefix + key, value, head + b"".join(parents_of(None, [(self, entry)]))))
+            changes.append(
+                (self.prefix + key, value, head + b"".join(parents_of(None, [(self, entry)])))
+            )
         self.dirty.clear()
         return changes
 
@@ -113,7 +122,8 @@ class TableStore:
 def parents_of(trigger: bytes | None, touched: Iterable[tuple[TableStore, Entry]]) -> list[bytes]:
     """The parents of what a record caused: itself, and what the entries that it touched remember.
 
-    Ranges over one partition are joined: several aggregates of a record name the records between the first and the last once.
+    Ranges over one partition are joined: several aggregates of a record name the records between
+    the first and the last once.
     """
     parents = [] if trigger is None else [trigger]
     ranges: dict[bytes, list[int]] = {}
@@ -126,10 +136,8 @@ def parents_of(trigger: bytes | None, touched: Iterable[tuple[TableStore, Entry]
             if known is None:
                 ranges[place] = [first, last]
             else:
-                if first < known[0]:
-                    known[0] = first
-                if last > known[1]:
-                    known[1] = last
+                known[0] = min(known[0], first)
+                known[1] = max(known[1], last)
     if ranges:
         parents += [pack_range(place, first, last) for place, (first, last) in ranges.items()]
     return parents

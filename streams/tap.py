@@ -1,4 +1,6 @@
-"""Reading any topic, for people: a view that belongs to no group, commits nothing and disturbs nobody."""
+"""Reading any topic, for people: a view that belongs to no group, commits nothing and disturbs
+nobody.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class BadCondition(StreamsError):
 
 @dataclass(frozen=True)
 class Seen:
-    """One record as a person sees it: its id, or its offset if it came from outside; its value or what is wrong."""
+    """One record as a person sees it: its id, or its offset if it came from outside; its value or
+    what is wrong.
+    """
 
     id: str
     offset: int
@@ -51,7 +55,8 @@ class Seen:
 
 
 def condition(text: str) -> Callable[[dict[str, Any]], bool]:
-    """Parse `FIELD OP LITERAL`; a record in which the field is null or of another kind does not match.
+    """Parse `FIELD OP LITERAL`; a record in which the field is null or of another kind does not
+    match.
 
     >>> condition("delay_minutes >= 15")({"delay_minutes": 20.0})
     True
@@ -92,8 +97,10 @@ def tap(
 ) -> Iterator[Seen]:
     """Records of a topic as they come, partition by partition in order.
 
-    `start` is `beginning`, `end`, `-N` (the last N of each partition) or `@TIME` (append time, ms or ISO 8601); without `follow` the
-    reading ends where the topic ends now. `idle` is asked when nothing comes; True ends the reading.
+    `start` is `beginning`, `end`, `-N` (the last N of each partition) or `@TIME` (append time, ms
+    or ISO 8601); without `follow` the
+    reading ends where the topic ends now. `idle` is asked when nothing comes; True ends the
+    reading.
     """
     count = cluster.partitions().get(topic)
     if count is None:
@@ -181,7 +188,9 @@ def _starts(
 
 
 def _back(cluster: Cluster, topic: str, partition: int, wanted: int) -> int:
-    """The offset of the last `wanted` records: transactions leave gaps, so look further back until there are enough."""
+    """The offset of the last `wanted` records: transactions leave gaps, so look further back until
+    there are enough.
+    """
     end = cluster.ends([(topic, partition)])[(topic, partition)]
     log, reach = cluster.log(), wanted * 2 + 8
     try:

@@ -1,7 +1,9 @@
 """A unit: one partition of a flow, as a function of the records it is given.
 
-It knows nothing of Kafka. The transactional loop and the in-memory driver both feed it, record by record in the
-merged order; it runs each through all processors to the end before the next, and gathers what has to be written: outputs, dead
+It knows nothing of Kafka. The transactional loop and the in-memory driver both feed it, record by
+record in the
+merged order; it runs each through all processors to the end before the next, and gathers what has
+to be written: outputs, dead
 letters, changelog and journal. Restoring it from those topics gives the same unit.
 """
 
@@ -9,11 +11,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heappop
 from typing import Any
 
 from schemas.internal import JournalEntry, SeenIds, UnitState
 from schemas.record import Record
+from streams.dead_letter import dead_letter_headers
 from streams.errors import DataError, Duplicate, ProcessorFault
 from streams.lineage import HEADER, header_number, pack_header, varint
 from streams.merge import Input
@@ -26,7 +29,6 @@ from streams.steps import Edge, FoldStep, LearnerStep, Step, Trigger, step_of
 from streams.topology import stream_of
 
 STATE_HEADER = "doa-state"
-ERROR_TEXT_MAX = 1_000
 
 
 # A record to be written to the unit's partition of a topic: topic, key, value, headers.
@@ -34,7 +36,9 @@ Output = tuple[str, str | bytes | None, bytes | None, list[tuple[str, bytes]]]
 
 
 class Unit:
-    """One partition of a flow. `offset_hint(topic)` says an offset that no later record lies below."""
+    """One partition of a flow. `offset_hint(topic)` says an offset that no later record lies
+    below.
+    """
 
     def __init__(
         self, plan: Plan, partition: int, partitions: int, offset_hint: Any = None
@@ -64,6 +68,7 @@ class Unit:
         self._clock = len(plan.inputs) - 1
         self._dead_letter_topic = plan.topic(plan.flow.dead_letter)
         self.seen = {i.name: Seen(i) for i in plan.inputs if i.unique}
+        self._item: Input | None = None
         self._runs: list[int] = []
         self._starts = [-1] * len(plan.inputs)
         self._reached: dict[int, int] = {}
@@ -101,6 +106,7 @@ class Unit:
         self.records_in += 1
         self._note(source, item.offset)
         record = item.record
+        self._item = item
         trigger = self._trigger(item)
         if isinstance(record, DataError):
             self._dead_input(item, record)
@@ -117,7 +123,9 @@ class Unit:
         self._drain()
 
     def advance(self, time_ms: int) -> None:
-        """Move time on; entries whose deadline lies before it expire first, in (deadline, key) order."""
+        """Move time on; entries whose deadline lies before it expire first, in (deadline, key)
+        order.
+        """
         timers = self.timers
         while timers and timers[0][0] < time_ms:
             deadline, key, order, i = heappop(timers)
@@ -126,8 +134,7 @@ class Unit:
             assert isinstance(step, FoldStep)
             step.expire(i, key, deadline)
             self._drain()
-        if time_ms > self.time_ms:
-            self.time_ms = time_ms
+        self.time_ms = max(self.time_ms, time_ms)
 
     def _drain(self) -> None:
         queue = self._queue
@@ -168,7 +175,9 @@ class Unit:
     def emit(
         self, step: Step, records: Iterable[Record], parents: list[bytes], model: bytes = b"\x00"
     ) -> None:
-        """Encode all that a step wrote for one record, then write it and queue it for its readers."""
+        """Encode all that a step wrote for one record, then write it and queue it for its
+        readers.
+        """
         encoded = []
         for record in records:
             edge = step.edges.get(record.__class__)
@@ -201,6 +210,7 @@ class Unit:
     def snapshot(self, step: LearnerStep, trigger: Trigger) -> None:
         """Write a signed snapshot of a learner's model as it is after the example just folded."""
         learner = step.learner
+        assert self.plan.keys is not None, "a flow with learners runs with signing keys"
         step.generation += 1
         edge = step.edges[learner.snapshots]
         hint = (
@@ -232,44 +242,31 @@ class Unit:
         self, processor: str, record: Record, trigger: Trigger, error: DataError
     ) -> None:
         """Write the dead letter of a record that a processor of this unit could not take."""
-        edge = self.edges.get(record.__class__)
-        name = edge.name if edge else stream_of(record.__class__).topic
-        codec = edge.codec if edge else self.plan.codec(record.__class__)
-        mark = "#" if edge else "@"
-        where = f"{name}[{self.partition}]{mark}{trigger[2]}"
-        key = getattr(record, stream_of(record.__class__).key)
-        self._bury(processor, where, key, codec.encode(record), error, trigger[0])
+        item = self._item
+        if item is not None and record is item.record:
+            self._dead_input(item, error, processor)
+            return
+        edge = self.edges[record.__class__]
+        where = f"{edge.name}[{self.partition}]#{trigger[2]}"
+        value = edge.codec.encode(record)
+        self._bury(processor, where, getattr(record, edge.key), value, error, trigger[0])
 
-    def _dead_input(self, item: Input, error: DataError) -> None:
-        name = self.plan.inputs[item.source].name
-        where = f"{name}[{self.partition}]@{item.offset}"
-        key = item.key.decode("utf-8", "replace") if item.key is not None else None
-        self._bury("", where, key, item.value, error, self._trigger(item)[0])
+    def _dead_input(self, item: Input, error: DataError, processor: str = "") -> None:
+        where = f"{self.plan.inputs[item.source].name}[{self.partition}]@{item.offset}"
+        self._bury(processor, where, item.key, item.value, error, self._trigger(item)[0])
 
     def _bury(
         self,
         processor: str,
         where: str,
-        key: str | None,
+        key: str | bytes | None,
         value: bytes | None,
         error: DataError,
         parent: bytes,
     ) -> None:
         self.dead_letters += 1
-        flow = self.plan.flow
-        headers = {
-            "error.class": error.code,
-            "error.message": str(error)[:ERROR_TEXT_MAX],
-            "error.flow": flow.name,
-            "error.processor": processor,
-            "error.code_version": flow.code_version,
-            "error.record": where,
-            "error.attempt": "1",
-        }
-        packed = [(name, text.encode()) for name, text in headers.items()]
-        self.outputs.append(
-            (self._dead_letter_topic, key, value, [*packed, ("error.parent", parent)])
-        )
+        headers = dead_letter_headers(self.plan.flow, processor, where, error, parent)
+        self.outputs.append((self._dead_letter_topic, key, value, headers))
 
     @property
     def touched(self) -> bool:
@@ -292,9 +289,7 @@ class Unit:
         for step in self.steps:
             for store in step.stores if isinstance(step, FoldStep) else ():
                 for key, value, head in store.flush():
-                    outputs.append(
-                        (changelog, key, value, [(STATE_HEADER, head)] if value else [])
-                    )
+                    outputs.append((changelog, key, value, [(STATE_HEADER, head)] if value else []))
         for seen in self.seen.values():
             for hour, ids in seen.flush(self.time_ms):
                 value = None if ids is None else self.plan.seen_codec.encode(SeenIds(ids=ids))
@@ -312,34 +307,3 @@ class Unit:
         self.outputs, self.bytes_out = [], 0
         self._runs, self._starts, self._reached = [], [-1] * len(self.plan.inputs), {}
         return outputs
-
-    # --- what was
-
-    def restore_entry(self, key: str, value: bytes | None, head: bytes) -> None:
-        """Take back one record of the changelog."""
-        if key == "unit":
-            state = self.plan.unit_codec.decode(value)
-            self.time_ms = state.time_ms
-            counts = state.written
-            for edge in self.edges.values():
-                edge.n = counts.get(edge.name, 0)
-            return
-        if key.startswith("seen/"):
-            _, name, hour = key.split("/")
-            if name in self.seen:
-                self.seen[name].restore(
-                    int(hour), self.plan.seen_codec.decode(value).ids if value else []
-                )
-            return
-        for order, step in enumerate(self.steps):
-            for i, store in enumerate(step.stores if isinstance(step, FoldStep) else ()):
-                if not key.startswith(store.prefix):
-                    continue
-                name = key[len(store.prefix) :]
-                if not value:
-                    store.entries.pop(name, None)
-                    return
-                entry = store.restore(name, value, head)
-                if entry.deadline is not None:
-                    heappush(self.timers, (entry.deadline, name, order, i))
-                return

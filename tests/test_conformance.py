@@ -27,7 +27,8 @@ from schemas.rules import undocumented
 from streams.driver import CRASH, Driver
 from streams.processor import Clock, RecordClass
 from streams.snapshot import Keys
-from streams.topology import Flow, Topology, discover, stream_of, validate
+from streams.topology import Flow, Topology, discover, stream_of
+from streams.validation import validate
 
 RECORDS = 300
 STEP_MS = 1_800_000

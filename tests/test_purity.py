@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ IMPURE = {
 IMPURE_CALLS = {"now", "today", "utcnow", "open", "input", "urandom", "default_rng", "read_csv"}
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
-    """Of `processors` and the examples: all that declare processors, and what they import of ours."""
+    """Of `processors` and the examples: all that declare processors, and what they import of
+    ours."""
     paths = [p for room in ("processors", "ops/examples") for p in (ROOT / room).rglob("*.py")]
     trees = {p: ast.parse(p.read_text(encoding="utf-8")) for p in sorted(paths)}
     with_source = {p.parent for p, tree in trees.items() if "source" in declares(tree)}

@@ -1,7 +1,10 @@
-"""The flights flow through real Kafka against the bare loop: the same functions, events and figures, in one run.
+"""The flights flow through real Kafka against the bare loop: the same functions, events and
+figures, in one run.
 
-What the streams add is fetching, decoding, bounds, lineage, state, encoding and transactions; the ratio says what that costs.
-The streams' time is taken from the first commit of the worker to the last, scaled to all events: starting up is not counted on either
+What the streams add is fetching, decoding, bounds, lineage, state, encoding and transactions; the
+ratio says what that costs.
+The streams' time is taken from the first commit of the worker to the last, scaled to all events:
+starting up is not counted on either
 side, preloading the loop's events is not either.
 """
 
@@ -47,7 +50,10 @@ def bench_flow(topology: Topology, flights: int) -> dict[str, Any]:
         "flights": flights,
         "rates": {name: round(rate, 1) for name, rate in rates.items()},
         "ratios": {"river_loop": round(rates["streams"] / rates["river_loop"], 3)},
-        "seconds": {"streams": round(streams["seconds"], 2), "river_loop": round(bare["seconds"], 2)},
+        "seconds": {
+            "streams": round(streams["seconds"], 2),
+            "river_loop": round(bare["seconds"], 2),
+        },
         "worker_rss_mb": streams["rss_mb"],
         "worker_rss_mb_max": max(streams["rss_mb"].values(), default=None),
         "predictions": {"streams": streams["predictions"], "river_loop": bare["predictions"]},
@@ -69,7 +75,12 @@ def _streams(topology: Topology, flights: int) -> dict[str, Any]:
     changes = applying.plan_changes(topology, connection.cluster, connection.registry, 1)
     applying.apply(topology, connection.cluster, connection.registry, changes, None)
     loop = SourceLoop(
-        topology, source_flow, source_flow.sources[0], connection.cluster, connection.registry, flights=flights
+        topology,
+        source_flow,
+        source_flow.sources[0],
+        connection.cluster,
+        connection.registry,
+        flights=flights,
     )
     loop.run()
     ends = watch.sealed_ends(flow, connection)
@@ -107,4 +118,6 @@ def _connection() -> Connection:
     """The cluster, under a namespace of the bench's own."""
     connection = connect()
     settings = Settings(namespace=NAMESPACE)
-    return replace(connection, cluster=Cluster(connection.cluster.bootstrap, settings), settings=settings)
+    return replace(
+        connection, cluster=Cluster(connection.cluster.bootstrap, settings), settings=settings
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from ops.output import OUTPUT, print_json, print_table
-from streams.topology import checked, discover
+from streams.topology import discover
+from streams.validation import checked
 
 YEAR = 336_776
 
@@ -35,4 +36,7 @@ def flow(packages: tuple[str, ...], flights: int, output: str) -> None:
     else:
         rows = [[name, rate, result["seconds"][name]] for name, rate in result["rates"].items()]
         print_table(["side", "flights/s", "seconds"], rows)
-        click.echo(f"ratio {result['ratios']['river_loop']}, worker at most {result['worker_rss_mb_max']:.0f} MB")
+        click.echo(
+            f"ratio {result['ratios']['river_loop']}, "
+            f"worker at most {result['worker_rss_mb_max']:.0f} MB"
+        )

@@ -9,7 +9,8 @@ import click
 from ops import apply as applying
 from ops.connect import connect, home_of
 from ops.output import OUTPUT, print_json, say
-from streams.topology import checked, discover
+from streams.topology import discover
+from streams.validation import checked
 
 
 @click.command("apply")

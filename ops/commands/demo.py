@@ -9,11 +9,13 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ops.connect import home_of
 from ops.demo import run, summary
 from ops.demo.watch import ScoreBoard
 from ops.output import OUTPUT, notes, print_json, say
 from ops.stack import Stack
-from streams.topology import checked, discover
+from streams.topology import discover
+from streams.validation import checked
 
 FLIGHTS_MAX = 336_776
 FLIGHTS_DEFAULT = 90_000  # reaches April, so that the frozen model has a month to fall behind
@@ -39,16 +41,32 @@ class Speed(click.ParamType):
 
 
 @click.command()
-@click.option("--flights", type=click.IntRange(1, FLIGHTS_MAX), default=FLIGHTS_DEFAULT, show_default=True,
-              help=f"The first N flights of 2013 by schedule; {FLIGHTS_MAX} is the year.")
-@click.option("--speed", type=Speed(), default="max", show_default=True, help="Or a factor over life.")
+@click.option(
+    "--flights",
+    type=click.IntRange(1, FLIGHTS_MAX),
+    default=FLIGHTS_DEFAULT,
+    show_default=True,
+    help=f"The first N flights of 2013 by schedule; {FLIGHTS_MAX} is the year.",
+)
+@click.option(
+    "--speed", type=Speed(), default="max", show_default=True, help="Or a factor over life."
+)
 @click.option("--partitions", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True)
-@click.option("--fresh/--resume", default=True, help="Begin anew, or go on where the last run stopped. [fresh]")
+@click.option(
+    "--fresh/--resume",
+    default=True,
+    help="Begin anew, or go on where the last run stopped. [fresh]",
+)
 @OUTPUT
 @click.pass_obj
 def demo(
-    packages: tuple[str, ...], flights: int, speed: float | None, partitions: int, workers: int, fresh: bool,
+    packages: tuple[str, ...],
+    flights: int,
+    speed: float | None,
+    partitions: int,
+    workers: int,
+    fresh: bool,
     output: str,
 ) -> None:
     """Replay real flights, predict their delays, learn from their arrivals, and sum it up.
@@ -77,7 +95,7 @@ def demo(
         say("\nstopping; what was committed stays. Go on with: doa demo --resume")
         _stop(replay, team)
         if started_stack:
-            Stack(run.home_of(connection.settings)).down()
+            Stack(home_of(connection.settings)).down()
         raise
     finally:
         board.close()
@@ -104,9 +122,16 @@ class LiveLine:
         self.flights = flights
         self.console = notes()
         self.fancy = self.console.is_terminal
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                   TextColumn("{task.fields[remark]}"))
-        self.progress = Progress(*columns, console=self.console, disable=not self.fancy, transient=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[remark]}"),
+        )
+        self.progress = Progress(
+            *columns, console=self.console, disable=not self.fancy, transient=True
+        )
         self.load = self.progress.add_task("load", total=None, remark="")
         self.run = self.progress.add_task("learn", total=None, remark="")
         self._said = 0.0
@@ -123,7 +148,9 @@ class LiveLine:
         state = self.state
         self.progress.update(self.load, completed=state.loaded)
         if state.phase == "process":
-            self.progress.update(self.run, completed=state.done, total=state.total, remark=self._remark())
+            self.progress.update(
+                self.run, completed=state.done, total=state.total, remark=self._remark()
+            )
         if not self.fancy and time.monotonic() - self._said > PLAIN_LINE_S:
             self._said = time.monotonic()
             if state.phase == "load":
@@ -139,7 +166,14 @@ class LiveLine:
         if score is not None and score.model.log_loss is not None:
             base = score.baselines["base_rate"].log_loss
             parts.append(f"log loss {score.model.log_loss:.3f} (base rate {base:.3f}")
-            if score.frozen is not None and score.frozen.log_loss is not None and score.beside_frozen is not None:
-                parts[-1] += f"; since March {score.beside_frozen.log_loss:.3f}, frozen {score.frozen.log_loss:.3f}"
+            if (
+                score.frozen is not None
+                and score.frozen.log_loss is not None
+                and score.beside_frozen is not None
+            ):
+                parts[-1] += (
+                    f"; since March {score.beside_frozen.log_loss:.3f}, "
+                    f"frozen {score.frozen.log_loss:.3f}"
+                )
             parts[-1] += ")"
         return ", ".join([*parts, f"lag {max(state.total - state.done, 0):,}"])

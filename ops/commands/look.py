@@ -8,7 +8,8 @@ import click
 
 from ops.output import OUTPUT, print_json
 from streams import graph as drawing
-from streams.topology import checked, discover, validate
+from streams.topology import discover
+from streams.validation import checked, validate
 
 
 @click.command()
@@ -31,7 +32,8 @@ def check(packages: tuple[str, ...], output: str) -> None:
         if not problems:
             steps = sum(len(f.processors) for f in topology.flows.values())
             click.echo(
-                f"ok: {len(topology.flows)} flows, {steps} processors, {len(topology.records)} streams, "
+                f"ok: {len(topology.flows)} flows, {steps} processors, "
+                f"{len(topology.records)} streams, "
                 f"code version {topology.code_version}"
             )
     sys.exit(1 if problems else 0)

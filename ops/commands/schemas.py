@@ -6,6 +6,7 @@ import difflib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +15,7 @@ from ops.connect import connect
 from ops.output import OUTPUT, print_json, say
 from schemas import derive
 from schemas.record import Record
-from streams.topology import discover
+from streams.topology import discover, stream_of
 
 
 @click.group()
@@ -42,7 +43,9 @@ def check(packages: tuple[str, ...], output: str) -> None:
 
     Example: doa schemas check
     """
-    problems = [p for folder, records in _records(packages).items() for p in derive.check(records, folder)]
+    problems = [
+        p for folder, records in _records(packages).items() for p in derive.check(records, folder)
+    ]
     if output == "json":
         print_json({"problems": problems})
     else:
@@ -58,7 +61,11 @@ def write(packages: tuple[str, ...]) -> None:
 
     Example: doa schemas write
     """
-    changed = [p for folder, records in _records(packages).items() for p in derive.write_avsc(records, folder)]
+    changed = [
+        p
+        for folder, records in _records(packages).items()
+        for p in derive.write_avsc(records, folder)
+    ]
     for path in changed:
         click.echo(path.name)
     say(f"{len(changed)} files changed")
@@ -68,21 +75,28 @@ def write(packages: tuple[str, ...]) -> None:
 @OUTPUT
 @click.pass_obj
 def diff(packages: tuple[str, ...], output: str) -> None:
-    """Compare today's schemas with the committed ones, and say what old records would break; exit 1 if any.
+    """Compare today's schemas with the committed ones, and say what old records would break; exit
+    1 if any.
 
     Example: doa schemas diff
     """
-    changes = []
+    changes: list[dict[str, Any]] = []
     for folder, records in _records(packages).items():
         for record in records:
-            path = folder / f"{applying.stream_of(record).topic}.avsc"
+            path = folder / f"{stream_of(record).topic}.avsc"
             before = derive.committed(path)
             after = derive.avro_schema(record)
             if before != after:
                 old = [] if before is None else json.dumps(before, indent=2).split("\n")
-                lines = list(difflib.unified_diff(old, json.dumps(after, indent=2).split("\n"), lineterm="", n=1))
+                lines = list(
+                    difflib.unified_diff(
+                        old, json.dumps(after, indent=2).split("\n"), lineterm="", n=1
+                    )
+                )
                 breaks = derive.incompatible(record, path)
-                changes.append({"topic": path.stem, "new": before is None, "breaks": breaks, "lines": lines})
+                changes.append(
+                    {"topic": path.stem, "new": before is None, "breaks": breaks, "lines": lines}
+                )
     if output == "json":
         print_json({"changes": changes})
     else:
@@ -101,12 +115,15 @@ def diff(packages: tuple[str, ...], output: str) -> None:
 @OUTPUT
 @click.pass_obj
 def register(packages: tuple[str, ...], output: str) -> None:
-    """Register every subject, its compatibility set before anything is written. Producers never do this.
+    """Register every subject, its compatibility set before anything is written. Producers never do
+    this.
 
     Example: doa schemas register -o json
     """
     connection = connect()
-    codecs = applying.subjects(discover(packages), connection.registry, connection.settings.namespace)
+    codecs = applying.subjects(
+        discover(packages), connection.registry, connection.settings.namespace
+    )
     ids = {s: connection.registry.register(s, c.schema) for s, c in sorted(codecs.items())}
     if output == "json":
         print_json(ids)

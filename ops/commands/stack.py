@@ -26,9 +26,7 @@ def up(output: str) -> None:
     if output == "json":
         print_json({"bootstrap": endpoints.bootstrap, "registry_url": endpoints.registry_url})
     else:
-        say(
-            f"up: Kafka at {endpoints.bootstrap}, registry at {endpoints.registry_url}; next: doa apply"
-        )
+        say("next: doa apply")
 
 
 @click.command()
@@ -56,7 +54,8 @@ def down(wipe: bool, yes: bool) -> None:
 @click.command()
 @OUTPUT
 def status(output: str) -> None:
-    """Say whether Kafka and the registry run, where, and how large they are; exit 1 when they do not.
+    """Say whether Kafka and the registry run, where, and how large they are; exit 1 when they do
+    not.
 
     Example: doa status -o json
     """

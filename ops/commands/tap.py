@@ -46,7 +46,8 @@ def tap_command(
     follow: bool | None,
     output: str,
 ) -> None:
-    """Show the records of TOPIC, decoded: id, key and fields. With `-o json` a JSON document per line.
+    """Show the records of TOPIC, decoded: id, key and fields. With `-o json` a JSON document per
+    line.
 
     Example: doa tap flights.prediction.departed --from beginning -n 5 --where 'probability > 0.9'
     """

@@ -11,18 +11,28 @@ from ops.connect import connect
 from ops.output import say
 from streams.hosted import send_control
 from streams.plan import Plan
-from streams.topology import checked, discover
+from streams.topology import discover
+from streams.validation import checked
 
 
 @click.command()
 @click.argument("flows", nargs=-1)
-@click.option("--slot", type=click.IntRange(0), help="Stable number of this worker. [the lowest free one]")
 @click.option(
-    "--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of a source, such as flights=1000."
+    "--slot", type=click.IntRange(0), help="Stable number of this worker. [the lowest free one]"
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of a source, such as flights=1000.",
 )
 @click.pass_obj
-def worker(packages: tuple[str, ...], flows: tuple[str, ...], slot: int | None, options: tuple[str, ...]) -> None:
-    """Run FLOWS (all that read streams, if none is named) until Ctrl-C; as many workers as you like share the work.
+def worker(
+    packages: tuple[str, ...], flows: tuple[str, ...], slot: int | None, options: tuple[str, ...]
+) -> None:
+    """Run FLOWS (all that read streams, if none is named) until Ctrl-C; as many workers as you
+    like share the work.
 
     Example: doa worker flights --slot 1
     """
@@ -34,7 +44,9 @@ def worker(packages: tuple[str, ...], flows: tuple[str, ...], slot: int | None, 
 @click.command()
 @click.argument("verb", type=click.Choice(["pause", "resume", "drain"]))
 @click.argument("flow")
-@click.option("--reason", default="asked for on the command line", help="Shown by the worker's ready view.")
+@click.option(
+    "--reason", default="asked for on the command line", help="Shown by the worker's ready view."
+)
 @click.pass_obj
 def control(packages: tuple[str, ...], verb: str, flow: str, reason: str) -> None:
     """Pause, resume or drain FLOW on all its workers.

@@ -1,4 +1,6 @@
-"""Running the demo: stack up, topics made, events loaded, workers started and watched until they have caught up."""
+"""Running the demo: stack up, topics made, events loaded, workers started and watched until they
+have caught up.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ class State:
     seconds: float = 0.0
 
 
-def prepare(topology: Topology, options: Options, say: Callable[[str], None]) -> tuple[Connection, bool]:
+def prepare(
+    topology: Topology, options: Options, say: Callable[[str], None]
+) -> tuple[Connection, bool]:
     """Bring the stack up and make the topics; whether this call started the stack."""
     settings = Settings()
     started = False
@@ -67,8 +71,12 @@ def prepare(topology: Topology, options: Options, say: Callable[[str], None]) ->
     if options.fresh:
         say("forgetting the last run")
         for name in (FLOW, SOURCE_FLOW):
-            applying.reset(topology.flow(name), connection.cluster, inputs_too=True, group_too=False)
-    changes = applying.plan_changes(topology, connection.cluster, connection.registry, options.partitions)
+            applying.reset(
+                topology.flow(name), connection.cluster, inputs_too=True, group_too=False
+            )
+    changes = applying.plan_changes(
+        topology, connection.cluster, connection.registry, options.partitions
+    )
     lock = home_of(settings) / "streams.lock.json"
     applying.apply(topology, connection.cluster, connection.registry, changes, lock)
     return connection, started
@@ -77,7 +85,9 @@ def prepare(topology: Topology, options: Options, say: Callable[[str], None]) ->
 class Replay:
     """The source, on a thread of its own."""
 
-    def __init__(self, topology: Topology, options: Options, connection: Connection, state: State) -> None:
+    def __init__(
+        self, topology: Topology, options: Options, connection: Connection, state: State
+    ) -> None:
         flow = topology.flow(SOURCE_FLOW)
 
         def count(records: int) -> None:
@@ -125,7 +135,10 @@ class Workers:
         command = [sys.executable, "-m", "ops", "worker", FLOW]
         self.processes = [
             subprocess.Popen(
-                [*command, "--slot", str(slot)], env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+                [*command, "--slot", str(slot)],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
             for slot in range(count)
         ]
@@ -135,7 +148,9 @@ class Workers:
         """Measure them; WorkerDied when one has ended."""
         for process in self.processes:
             if process.poll() is not None:
-                raise WorkerDied(f"a worker ended with code {process.returncode}; go on with: doa demo --resume")
+                raise WorkerDied(
+                    f"a worker ended with code {process.returncode}; go on with: doa demo --resume"
+                )
             with contextlib.suppress(psutil.Error):
                 rss = psutil.Process(process.pid).memory_info().rss / 1e6
                 self.rss_mb_max = max(self.rss_mb_max, rss)

@@ -27,7 +27,11 @@ class Timing:
 
 
 def summarise(
-    topology: Topology, connection: Connection, board: watch.ScoreBoard, flights: int, timing: Timing
+    topology: Topology,
+    connection: Connection,
+    board: watch.ScoreBoard,
+    flights: int,
+    timing: Timing,
 ) -> dict[str, Any]:
     """Count and score what the streams hold now."""
     flow = topology.flow(FLOW)
@@ -46,7 +50,9 @@ def summarise(
         "load_seconds": round(timing.load_seconds, 2),
         "process_seconds": round(timing.process_seconds, 2),
         "setup_seconds": round(timing.setup_seconds, 2),
-        "flights_per_second": round(flights / timing.process_seconds) if timing.process_seconds else None,
+        "flights_per_second": round(flights / timing.process_seconds)
+        if timing.process_seconds
+        else None,
         "worker_rss_mb_max": round(timing.worker_rss_mb_max, 1),
         "streams": counts,
     }
@@ -62,7 +68,14 @@ def _horizon(
         "pending": still_open[horizon],
     }
     if score is None:
-        return {**figures, **dict.fromkeys(FIGURES), "coverage": None, "baselines": {}, "frozen": None, "months": {}}
+        return {
+            **figures,
+            **dict.fromkeys(FIGURES),
+            "coverage": None,
+            "baselines": {},
+            "frozen": None,
+            "months": {},
+        }
     beside = None if score.beside_frozen is None else _figures(score.beside_frozen)
     frozen = None if score.frozen is None else {**_figures(score.frozen), "continual": beside}
     return {
@@ -75,7 +88,9 @@ def _horizon(
             name: {
                 "examples": m.examples,
                 "log_loss": m.log_loss_sum / m.examples if m.examples else None,
-                "continual": m.beside_log_loss_sum / m.frozen_examples if m.frozen_examples else None,
+                "continual": m.beside_log_loss_sum / m.frozen_examples
+                if m.frozen_examples
+                else None,
                 "frozen": m.frozen_log_loss_sum / m.frozen_examples if m.frozen_examples else None,
             }
             for name, m in score.months.items()
@@ -102,18 +117,27 @@ def show(summary: dict[str, Any]) -> None:
         for name, figures in h["baselines"].items():
             rows.append(["", f"baseline {name}", *(figures[f] for f in FIGURES)])
         if h["frozen"] is not None:
-            rows.append(["", "from March: continual", *((h["frozen"]["continual"] or {}).get(f) for f in FIGURES)])
+            rows.append(
+                [
+                    "",
+                    "from March: continual",
+                    *((h["frozen"]["continual"] or {}).get(f) for f in FIGURES),
+                ]
+            )
             rows.append(["", "from March: frozen", *(h["frozen"][f] for f in FIGURES)])
     out.print()
     print_table(["horizon", "who says", "accuracy", "log loss", "ROC AUC", "MAE min"], rows)
     _show_months(summary)
     out.print(
-        f"\n{summary['flights']:,} flights, {summary['records_in']:,} events in, {summary['records_out']:,} records "
+        f"\n{summary['flights']:,} flights, {summary['records_in']:,} events in, "
+        f"{summary['records_out']:,} records "
         f"out, {summary['dead_letters']} dead letters, {summary['drifts']} drifts"
     )
     out.print(
-        f"{summary['seconds']} s ({summary['load_seconds']} s to load, {summary['process_seconds']} s to process: "
-        f"{summary['flights_per_second']} flights/s), largest worker {summary['worker_rss_mb_max']} MB"
+        f"{summary['seconds']} s ({summary['load_seconds']} s to load, "
+        f"{summary['process_seconds']} s to process: "
+        f"{summary['flights_per_second']} flights/s), "
+        f"largest worker {summary['worker_rss_mb_max']} MB"
     )
     out.print(
         "\nnext:\n"
@@ -126,7 +150,13 @@ def show(summary: dict[str, Any]) -> None:
 
 def _show_months(summary: dict[str, Any]) -> None:
     months = summary["horizons"]["planned"]["months"]
-    rows = [[n, m["examples"], m["continual"], m["frozen"]] for n, m in months.items() if m["frozen"] is not None]
+    rows = [
+        [n, m["examples"], m["continual"], m["frozen"]]
+        for n, m in months.items()
+        if m["frozen"] is not None
+    ]
     if rows:
         console().print()
-        print_table(["planned, by month", "examples", "continual log loss", "frozen log loss"], rows)
+        print_table(
+            ["planned, by month", "examples", "continual log loss", "frozen log loss"], rows
+        )

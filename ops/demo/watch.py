@@ -1,4 +1,6 @@
-"""What the demo sees of its run, all of it read from the cluster: positions, scores, counts. It never asks the worker."""
+"""What the demo sees of its run, all of it read from the cluster: positions, scores, counts. It
+never asks the worker.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ SCORES: dict[str, type[Score]] = {"planned": PlannedScore, "departed": DepartedS
 
 
 def sealed_ends(flow: Flow, connection: Connection) -> dict[tuple[str, int], int]:
-    """For each input partition the offset after its last record (the end offset counts transaction markers too)."""
+    """For each input partition the offset after its last record (the end offset counts transaction
+    markers too).
+    """
     plan = Plan(flow, connection.registry, connection.settings.namespace)
     counts = connection.cluster.partitions()
     ends: dict[tuple[str, int], int] = {}
@@ -46,7 +50,9 @@ class ScoreBoard:
     latest: dict[str, dict[str, Score]] = field(default_factory=lambda: {h: {} for h in SCORES})
 
     def __post_init__(self) -> None:
-        prefix = f"{self.connection.settings.namespace}." if self.connection.settings.namespace else ""
+        prefix = (
+            f"{self.connection.settings.namespace}." if self.connection.settings.namespace else ""
+        )
         registry = self.connection.registry
         self._codecs: dict[str, tuple[str, Codec]] = {}
         for horizon, record in SCORES.items():
@@ -91,7 +97,9 @@ def written(topology: Topology, connection: Connection) -> dict[str, int]:
 
 
 def pending(flow: Flow, connection: Connection, tables: dict[str, str]) -> dict[str, int]:
-    """Open entries of tables, by a name of the caller's: counted in the changelog, tombstones left out."""
+    """Open entries of tables, by a name of the caller's: counted in the changelog, tombstones left
+    out.
+    """
     prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
     topic = prefix + flow.changelog
     living: set[bytes] = set()
@@ -104,7 +112,8 @@ def pending(flow: Flow, connection: Connection, tables: dict[str, str]) -> dict[
     finally:
         log.close()
     return {
-        name: sum(key.startswith(start.encode()) for key in living) for name, start in tables.items()
+        name: sum(key.startswith(start.encode()) for key in living)
+        for name, start in tables.items()
     }
 
 

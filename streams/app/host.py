@@ -104,7 +104,7 @@ def build_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         reply_create_topic=False,
-        web_bind=HOST,
+        web_bind=settings.web_host,
         web_host=HOST,
         web_port=holder.getsockname()[1],
         web_stats_enabled=False,

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +25,8 @@ from schemas.record import Record
 from streams.hosted import send_control
 from streams.partition import partition_of
 from streams.plan import Plan
-from streams.topology import checked, discover, stream_of
+from streams.topology import discover, stream_of
+from streams.validation import checked
 
 pytestmark = pytest.mark.broker
 
@@ -38,7 +45,54 @@ def until(what: str, check: Callable[[], Any], seconds: float = WAIT_S) -> Any:
     return found
 
 
-Start = Callable[..., Any]
+class Process:
+    """A command of ours in a process of its own, told by its environment where everything is."""
+
+    def __init__(self, connection: Connection, *arguments: str) -> None:
+        settings = connection.settings
+        assert settings.home is not None
+        self.home = settings.home
+        names = ("bootstrap", "registry_url", "namespace", "home")
+        told = {f"DOA_{name.upper()}": str(getattr(settings, name)) for name in names}
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, **told},
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a web view; (0, "") as long as nobody answers."""
+        state = self.home / "workers" / f"{self.process.pid}.json"
+        try:
+            port = json.loads(state.read_text())["web_port"]
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except (OSError, ValueError):
+            return 0, ""
+
+    def ready(self) -> bool:
+        """Whether it takes records."""
+        assert self.process.poll() is None, self.process.communicate()[0]
+        return self.get("/ready/")[0] == 200
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Send a signal; exit code and all that was printed."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self, seconds: float = WAIT_S) -> tuple[int, str]:
+        """Exit code and all that was printed."""
+        printed, _ = self.process.communicate(timeout=seconds)
+        return self.process.returncode, printed
+
+
+Start = Callable[..., Process]
 
 
 class Desk:
@@ -63,13 +117,8 @@ class Desk:
                 minutes=late,
             )
             self.count += 1
-            codec = self.plan.codec(Delay)
-            producer.produce(
-                self.plan.topic("desk.event.delay"),
-                codec.encode(delay),
-                delay.airport,
-                partition_of(delay.airport, PARTITIONS),
-            )
+            topic, value = self.plan.topic("desk.event.delay"), self.plan.codec(Delay).encode(delay)
+            producer.produce(topic, value, delay.airport, partition_of(delay.airport, PARTITIONS))
         producer.flush()
 
     def read(self, record: type[Record]) -> list[Any]:
@@ -90,8 +139,24 @@ class Desk:
 
 
 @pytest.fixture
-def desk(connection: Connection) -> Iterator[Desk]:
-    yield Desk(connection)
+def start(connection: Connection) -> Iterator[Callable[..., Process]]:
+    """Start commands; whatever is left of them is killed."""
+    started: list[Process] = []
+
+    def start(*arguments: str) -> Process:
+        started.append(Process(connection, *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.communicate()
+
+
+@pytest.fixture
+def desk(connection: Connection) -> Desk:
+    return Desk(connection)
 
 
 def test_worker_serves_its_views_and_says_nothing(desk: Desk, start: Start) -> None:

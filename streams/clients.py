@@ -1,0 +1,95 @@
+"""Kafka's client library as the rest of us wants it: its configuration, errors and records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from streams.errors import BrokerError, Fenced, OutcomeUnknown
+from streams.merge import Stored
+from streams.settings import Settings
+
+END = KafkaError._PARTITION_EOF
+FENCED_CODES = {
+    KafkaError._FENCED,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+
+
+class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
+    """Turn Kafka's exceptions into ours."""
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if not isinstance(error, KafkaException):
+            return
+        cause = error.args[0]
+        text = f"{self.verb}: {cause.str()} ({cause.name()})"
+        if cause.code() in FENCED_CODES or _is_fatally_fenced(cause):
+            raise Fenced(text) from error
+        if cause.code() == KafkaError._TIMED_OUT:
+            raise OutcomeUnknown(text) from error
+        raise BrokerError(text) from error
+
+
+def _is_fatally_fenced(cause: KafkaError) -> bool:
+    """Whether a static member lost its place: librdkafka says so only in the text of a fatal
+    error.
+    """
+    return bool(cause.code() == KafkaError._FATAL and "fenced" in cause.str())
+
+
+def places(starts: Mapping[tuple[str, int], int]) -> list[TopicPartition]:
+    """Partitions, each with an offset (or a time), as Kafka's client wants them."""
+    return [TopicPartition(topic, partition, at) for (topic, partition), at in starts.items()]
+
+
+def stored_of(fetched: Any) -> Stored:
+    """What was fetched as a record."""
+    headers = fetched.headers()
+    return Stored(
+        fetched.offset(),
+        fetched.key(),
+        fetched.value(),
+        dict(headers) if headers else {},
+        fetched.timestamp()[1],
+    )
+
+
+def base_config(bootstrap: str, settings: Settings) -> dict[str, Any]:
+    """What every client needs to reach the cluster."""
+    base: dict[str, Any] = {
+        "bootstrap.servers": bootstrap,
+        "security.protocol": settings.security_protocol,
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1_000,
+        "logger": _silent(),
+    }
+    if settings.sasl_mechanism is not None:
+        base["sasl.mechanism"] = settings.sasl_mechanism
+        base["sasl.username"] = settings.sasl_username
+        password = settings.sasl_password
+        base["sasl.password"] = password.get_secret_value() if password else ""
+    if settings.ssl_ca_location is not None:
+        base["ssl.ca.location"] = settings.ssl_ca_location
+    return base
+
+
+def _silent() -> Any:
+    """Librdkafka's log lines go to the logger `doa.kafka`, which shows warnings only when asked
+    to.
+    """
+    import logging
+
+    return logging.getLogger("doa.kafka")

@@ -1,0 +1,111 @@
+"""What really happened, done again: the journal's order of input, fed to a fresh unit.
+
+A unit's outputs are a function of its input in the order in which it was taken. Over sealed inputs event time decides that
+order, live it is the order of arrival; either way each transaction wrote down what it took. Taking the same again, and
+flushing where a transaction ended, gives what the topics hold: outputs, dead letters, changelog and journal. Three things
+are not the same: ids of schemas, where another registry gives them; the bytes of a snapshot; its `offset_hint`.
+
+Whoever compares should look at `code_version` first: other code may rightly write something else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+from schemas.internal import JournalEntry
+from streams.errors import DataError, Refusal, Rollback, StreamsError
+from streams.intake import intake
+from streams.merge import Stored
+from streams.plan import Plan
+from streams.restore import Log
+from streams.unit import Output, Unit
+
+CHUNK_RECORDS = 20_000
+
+
+class InputGone(StreamsError):
+    """The journal names input that its topic does not hold, or no longer."""
+
+
+class Replayed(NamedTuple):
+    """One transaction of one unit, done again."""
+
+    entry: JournalEntry
+    outputs: list[Output]
+
+
+def replay_journal(plan: Plan, log: Log, partition: int, partitions: int) -> Iterator[Replayed]:
+    """Do again, transaction by transaction, what the journal of a unit says it did; nothing is written anywhere.
+
+    A record that raised while it changed a state was refused, and its batch taken again without it. That is not in the
+    journal but follows from it: the replay meets the same exception, and begins anew with the same refusal.
+    """
+    refused: dict[tuple[str, bytes], DataError] = {}
+    told = 0
+    while True:
+        unit = Unit(plan, partition, partitions)
+        unit.refused = refused
+        try:
+            for replayed in islice(_transactions(unit, log), told, None):
+                yield replayed
+                told += 1
+            return
+        except Rollback as rollback:
+            refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
+
+
+def _transactions(unit: Unit, log: Log) -> Iterator[Replayed]:
+    plan = unit.plan
+    decode = partial(intake, plan, unit.partition, unit.partitions)
+    sources = {i.name: n for n, i in enumerate(plan.inputs)}
+    tapes = [_Tape(log, i.topic, unit.partition) for i in plan.inputs]
+    journal = _Tape(log, plan.topic(plan.flow.journal), unit.partition)
+    while (stored := journal.next()) is not None:
+        entry: JournalEntry = plan.journal_codec.decode(stored.value)
+        starts = list(entry.starts)
+        for which, count in zip(entry.runs[::2], entry.runs[1::2], strict=True):
+            name = entry.inputs[which]
+            if name not in sources:
+                raise InputGone(
+                    f"{name} is in the journal of {plan.flow.name}, which does not read it"
+                )
+            source = sources[name]
+            for _ in range(count):
+                unit.take(decode(source, tapes[source].expect(starts[which])))
+                starts[which] = -1
+        yield Replayed(entry, unit.flush())
+
+
+class _Tape:
+    """A partition read from its beginning, a chunk at a time: a log reads one partition at once."""
+
+    def __init__(self, log: Log, topic: str, partition: int) -> None:
+        self._log = log
+        self._topic, self._partition = topic, partition
+        self._position = 0
+        self._ahead: deque[Stored] = deque()
+
+    def next(self) -> Stored | None:
+        """The next record, None at the end."""
+        if not self._ahead:
+            records = self._log.records(self._topic, self._partition, self._position)
+            self._ahead.extend(islice(records, CHUNK_RECORDS))
+            if not self._ahead:
+                return None
+            self._position = self._ahead[-1].offset + 1
+        return self._ahead.popleft()
+
+    def expect(self, offset: int) -> Stored:
+        """The next record, which must lie at an offset unless that is -1."""
+        stored = self.next()
+        if stored is None or offset not in (-1, stored.offset):
+            where = f"{self._topic}[{self._partition}]"
+            found = "its end" if stored is None else f"offset {stored.offset}"
+            raise InputGone(
+                f"{where}: the journal goes on at offset {offset}, the topic at {found}"
+            )
+        return stored
