@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +34,14 @@ def run_worker(
     slot: int | None = None,
     settings: Settings | None = None,
     packages: Iterable[str] = ("processors",),
+    begin: Callable[[], object] = lambda: None,
     **source_options: Any,
 ) -> int:
     """Run flows, by default all that read streams, until a signal or a drain; the exit code.
 
     `slot` takes over that slot from whoever has it, by default the lowest free one is taken.
-    `source_options` go to the sources: `speed`, `progress`, and what their functions take.
+    `source_options` go to the sources: `speed`, `progress`, and what their functions take. `begin`
+    is called when all is ready, before anything runs.
     """
     pin_hash_seed()
     quiet_logs()
@@ -58,6 +60,7 @@ def run_worker(
     hosted = [h for f in chosen for h in _hosted(topology, f, connection, slots, source_options)]
     if not hosted:
         raise TopologyError("there is no flow to run")
+    begin()
     for one in hosted:
         one.start()
     try:

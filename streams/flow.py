@@ -41,9 +41,9 @@ from streams.restore import restore
 from streams.tally import Tally
 from streams.unit import Output, Unit
 
-OUTPUTS_CHUNK = (
-    500  # records handed to the producer at once, so that it sends while the unit goes on
-)
+YOUNG, ALL = 1, 2  # garbage is collected after a batch, never during one: what is young, seldom all
+COLLECT_ALL_COMMITS = 500
+OUTPUTS_CHUNK = 500  # records handed to the producer at once: it sends while the unit goes on
 LOOK_S = 0.5  # how old the ends are that `lags` goes by
 
 
@@ -136,6 +136,7 @@ class FlowLoop:
         """Run until stopped; Fenced when a younger worker has the same slot."""
         self._connect()
         gc.freeze()
+        gc.disable()
         try:
             while not self._stopping.is_set():
                 try:
@@ -257,7 +258,6 @@ class FlowLoop:
         with translated("begin_transaction"):
             self._producer.begin_transaction()
         self._open, self._taken, self._began = True, 0, time.monotonic()
-        gc.disable()
 
     def _produce(self, number: int, outputs: list[Output]) -> None:
         produce = self._producer.produce
@@ -296,7 +296,7 @@ class FlowLoop:
         self._taken = 0
         self.refused.clear()
         self.progressed_at = time.monotonic()
-        gc.enable()
+        gc.collect(YOUNG if self.commits % COLLECT_ALL_COMMITS else ALL)
 
     def _note_dead_letters(self) -> None:
         counts = self.tally.read(self.units).values()
@@ -311,7 +311,6 @@ class FlowLoop:
             return
         self._open, self._taken = False, 0
         self.aborts += 1
-        gc.enable()
         with translated("abort_transaction"):
             self._producer.abort_transaction(self.settings.commit_timeout_s)
 

@@ -1,8 +1,8 @@
 """The unique fields of recent events, so that a second event with the same one is refused.
 
-They are kept by hour of event time: an hour is one entry of the changelog, written when it changed
-and deleted when it is older
-than the stream declares.
+They are kept by the hour that the unit's time had reached: an hour is one entry of the changelog,
+written when it changed and deleted when it is older than the stream declares. When an event is
+forgotten depends on time alone, never on when a batch ends and the entry is deleted.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ class Seen:
         self.field = plan.unique
         self.hours_max = plan.unique_hours
         self._value_of = attrgetter(plan.unique)
-        self._values: set[str] = set()
+        self._values: dict[str, int] = {}
         self._hours: dict[int, list[str]] = {}
         self._dirty: dict[int, None] = {}
 
     def first_sight(self, record: Record, time_ms: int) -> bool:
-        """Note an event; False when its unique field is known."""
+        """Note an event, at the time that its unit reaches with it; False when its unique field is
+        known.
+        """
         value = self._value_of(record)
-        if value in self._values:
-            return False
-        self._values.add(value)
         hour = time_ms // HOUR_MS
+        noted = self._values.get(value)
+        if noted is not None and noted >= hour - self.hours_max:
+            return False
+        self._values[value] = hour
         self._hours.setdefault(hour, []).append(value)
         self._dirty[hour] = None
         return True
@@ -45,13 +48,19 @@ class Seen:
         self._dirty.clear()
         oldest = time_ms // HOUR_MS - self.hours_max
         for hour in [h for h in self._hours if h < oldest]:
-            self._values.difference_update(self._hours.pop(hour))
+            self._forget(hour)
             changes.append((hour, None))
         return changes
 
     def restore(self, hour: int, values: list[str]) -> None:
         """Take back what the changelog holds of an hour."""
-        self._values.difference_update(self._hours.pop(hour, ()))
+        self._forget(hour)
         if values:
             self._hours[hour] = values
-            self._values.update(values)
+            for value in values:
+                self._values[value] = max(hour, self._values.get(value, hour))
+
+    def _forget(self, hour: int) -> None:
+        for value in self._hours.pop(hour, ()):
+            if self._values[value] == hour:  # else it was seen again, later
+                del self._values[value]

@@ -66,9 +66,7 @@ class Step:
         except (Rollback, AssertionError):
             raise
         except Exception as error:  # what a processor raises is its author's; the record is kept
-            fault = ProcessorFault(f"{type(error).__name__}: {error}")
-            fault.__cause__ = error
-            self.refuse(record, trigger, fault)
+            self.refuse(record, trigger, fault_of(error))
         finally:
             self.nanoseconds += perf_counter_ns() - began
 
@@ -80,6 +78,15 @@ class Step:
     def run(self, record: Record, trigger: Trigger) -> None:
         """Process one record."""
         raise AssertionError("each kind of step runs in its own way")
+
+
+def fault_of(error: Exception) -> DataError:
+    """What a processor raised, as the error of a dead letter."""
+    if isinstance(error, DataError):
+        return error
+    fault = ProcessorFault(f"{type(error).__name__}: {error}")
+    fault.__cause__ = error
+    return fault
 
 
 class TransformStep(Step):
@@ -158,8 +165,14 @@ class FoldStep(Step):
                 heappush(self.unit.timers, (entry.deadline, key, self.order, i))
             return
         if self.expired_function is not None:
-            outputs = self.expired_function(entry.value, deadline)
-            self.unit.emit(self, outputs, parents_of(None, [(store, entry)]))
+            parents = parents_of(None, [(store, entry)])
+            try:
+                self.unit.emit(self, self.expired_function(entry.value, deadline), parents)
+            except AssertionError:
+                raise
+            except Exception as error:  # as in `deliver`; here the entry is what is kept
+                self.dead_letters += 1
+                self.unit.dead_entry(self.name, store, key, parents, fault_of(error))
         store.delete(key)
 
 

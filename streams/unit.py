@@ -26,6 +26,7 @@ from streams.processor import RecordClass
 from streams.seen import Seen
 from streams.snapshot import seal_model
 from streams.steps import Edge, FoldStep, LearnerStep, Step, Trigger, step_of
+from streams.tables import TableStore
 from streams.topology import stream_of
 
 STATE_HEADER = "doa-state"
@@ -155,7 +156,7 @@ class Unit:
 
     def _duplicate(self, source: int, item: Input) -> Duplicate | None:
         seen = self.seen.get(self.plan.inputs[source].name)
-        if seen is None or seen.first_sight(item.record, item.time_ms):
+        if seen is None or seen.first_sight(item.record, max(item.time_ms, self.time_ms)):
             return None
         value = getattr(item.record, seen.field)
         return Duplicate(f"{seen.field} {value!r} was seen before in {seen.name}")
@@ -250,6 +251,15 @@ class Unit:
         where = f"{edge.name}[{self.partition}]#{trigger[2]}"
         value = edge.codec.encode(record)
         self._bury(processor, where, getattr(record, edge.key), value, error, trigger[0])
+
+    def dead_entry(
+        self, processor: str, store: TableStore, key: str, parents: list[bytes], error: DataError
+    ) -> None:
+        """Write the dead letter of an entry that its fold could not close."""
+        where = f"{self.plan.flow.changelog}[{self.partition}]/{store.prefix}{key}"
+        entry = store.entries[key]
+        value = store.codec.encode(entry.value)
+        self._bury(processor, where, key, value, error, b"".join(parents))
 
     def _dead_input(self, item: Input, error: DataError, processor: str = "") -> None:
         where = f"{self.plan.inputs[item.source].name}[{self.partition}]@{item.offset}"

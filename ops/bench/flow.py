@@ -85,6 +85,7 @@ def _streams(topology: Topology, flights: int) -> dict[str, Any]:
     loop.run()
     ends = watch.sealed_ends(flow, connection)
     team = run.Workers(1, connection)
+    team.begin()
     try:
         measured = _measure(connection, topology, ends, team)
     finally:

@@ -85,9 +85,10 @@ def demo(
     state = run.State()
     try:
         with LiveLine(state, board, flights) as line:
+            team = run.Workers(workers, connection)
             replay = run.Replay(topology, options, connection, state)
             load_seconds = run.load(replay, state, line.tick) if speed is None else 0.0
-            team = run.Workers(workers, connection)
+            team.begin()
             seconds = run.process(topology, connection, team, replay, board, state, line.tick)
         timing = summary.Timing(setup_seconds, load_seconds, seconds, team.rss_mb_max)
         result = summary.summarise(topology, connection, board, flights, timing)

@@ -27,9 +27,14 @@ from streams.validation import checked
     metavar="NAME=VALUE",
     help="An option of a source, such as flights=1000.",
 )
+@click.option("--wait", is_flag=True, help="Get ready, then begin at a line on standard input.")
 @click.pass_obj
 def worker(
-    packages: tuple[str, ...], flows: tuple[str, ...], slot: int | None, options: tuple[str, ...]
+    packages: tuple[str, ...],
+    flows: tuple[str, ...],
+    slot: int | None,
+    options: tuple[str, ...],
+    wait: bool,
 ) -> None:
     """Run FLOWS (all that read streams, if none is named) until Ctrl-C; as many workers as you
     like share the work.
@@ -38,7 +43,9 @@ def worker(
     """
     from ops.worker import run_worker
 
-    sys.exit(run_worker(flows, slot, packages=packages, **dict(map(_option, options))))
+    found = dict(map(_option, options))
+    begin = _await_line if wait else lambda: None
+    sys.exit(run_worker(flows, slot, packages=packages, begin=begin, **found))
 
 
 @click.command()
@@ -58,6 +65,11 @@ def control(packages: tuple[str, ...], verb: str, flow: str, reason: str) -> Non
     plan = Plan(topology.flow(flow), connection.registry, connection.settings.namespace)
     send_control(connection.cluster, plan, verb, reason)
     say(f"{verb} was sent to {flow}")
+
+
+def _await_line() -> None:
+    if not sys.stdin.readline():
+        raise click.Abort  # whoever would have said it is gone
 
 
 def _option(text: str) -> tuple[str, Any]:

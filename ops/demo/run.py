@@ -127,22 +127,31 @@ class Replay:
 
 
 class Workers:
-    """The worker processes of the demo."""
+    """The worker processes: they get ready while events are loaded, and begin when told."""
 
     def __init__(self, count: int, connection: Connection) -> None:
         namespace = connection.settings.namespace
         environment = {**os.environ, "PYTHONHASHSEED": "0", "DOA_NAMESPACE": namespace}
-        command = [sys.executable, "-m", "ops", "worker", FLOW]
+        command = [sys.executable, "-m", "ops", "worker", FLOW, "--wait"]
         self.processes = [
             subprocess.Popen(
                 [*command, "--slot", str(slot)],
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
+                text=True,
                 start_new_session=True,
             )
             for slot in range(count)
         ]
         self.rss_mb_max = 0.0
+
+    def begin(self) -> None:
+        """Let them begin: what they are to read is sealed, or comes as it comes."""
+        for process in self.processes:
+            if process.stdin is not None and not process.stdin.closed:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write("begin\n")
+                    process.stdin.close()
 
     def check(self) -> None:
         """Measure them; WorkerDied when one has ended."""
@@ -157,6 +166,7 @@ class Workers:
 
     def stop(self) -> None:
         """Let them commit and leave; kill those that do not."""
+        self.begin()
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

@@ -300,11 +300,31 @@ def test_second_event_of_a_name_is_refused(batch_records: int, between: list[obj
 @pytest.mark.parametrize("batch_records", [1, 2, 1_000])
 def test_name_is_forgotten_after_its_days_whatever_the_batch(batch_records: int) -> None:
     hour_ms = 3_600_000
-    times = {"0": 0, "1": 72 * hour_ms, "2": 73 * hour_ms}
-    items = [tick("a", 0), tick("a", times["1"]), tick("b", times["2"]), tick("a", times["2"] + 1)]
-    ran = driver(adding(), batch_records=batch_records) if False else driver(adding(expires=10))
-    ran.batch_records = batch_records
-    assert letters(ran.run(items)) == [("DUPLICATE", "name 'a' was seen before in toy.event.tick")]
+    items: list[Any] = [
+        tick("a", 0),
+        tick("a", 72 * hour_ms),
+        tick("b", 73 * hour_ms),
+        tick("a", 73 * hour_ms + 1),
+        CRASH,
+        tick("a", 2),  # late: what counts is when it was seen last
+    ]
+    ran = driver(adding(expires=10), batch_records=batch_records).run(items)
+    assert letters(ran) == [("DUPLICATE", "name 'a' was seen before in toy.event.tick")] * 2
+
+
+def test_entry_that_cannot_be_closed_is_a_dead_letter_once() -> None:
+    adds = adding(expires=10)
+
+    @adds.expired
+    def stumble(state: Sum, at_ms: int) -> list[Total]:
+        raise ValueError("no way to close it")
+
+    ran = driver(adds).run([tick("1", 0, 5), tick("2", 1, 6), Clock(100), CRASH, tick("3", 200)])
+    assert letters(ran) == [("PROCESSOR_FAULT", "ValueError: no way to close it")]
+    (letter,) = ran.dead_letters
+    assert letter.key == b"x"
+    assert letter.headers["error.record"] == b"toy-changelog[0]/adds/state/x"
+    assert ran.plan.state_codec(Sum).decode(letter.value) == Sum(place="x", amount=11)
 
 
 # --- rollback
@@ -325,10 +345,9 @@ def heaping() -> Processor:
 @pytest.mark.parametrize("batch_records", [1, 3, 1_000])
 def test_fold_that_raises_in_place_is_as_if_the_record_had_not_been(batch_records: int) -> None:
     good = [tick("1", 0), tick("2", 1, 2), tick("4", 3, 4), tick("6", 5, 8)]
-    bad = [tick("3", 2, -7), tick("5", 4, -9)]
+    both = [*good[:2], tick("3", 2, -7), good[2], tick("5", 4, -9), good[3]]
     expected = driver(heaping()).run(good).read(Total)
     assert [t.amount for t in expected] == [1, 3, 7, 15]
-    ran = driver(heaping(), batch_records=batch_records)
-    ran.run(sorted([*good, *bad], key=lambda t: t.at_ms))
+    ran = driver(heaping(), batch_records=batch_records).run(both)
     assert ran.read(Total) == expected
     assert letters(ran) == [("REFUSED", "heaps: half done")] * 2

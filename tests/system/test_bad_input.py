@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from processors.nycflights.replay import events
 from schemas.flights import Departure, Schedule
@@ -82,7 +83,7 @@ def publish(system: Any, records: list[tuple[str, int, bytes | None, bytes | Non
         assert error is None, error
         offsets[n] = delivered.offset()
 
-    producer = system.connection.cluster.producer()
+    producer = Producer({"bootstrap.servers": system.connection.settings.bootstrap})
     topic = system.plan.topic(TOPIC)
     for n, (_, partition, key, value) in enumerate(records):
         producer.produce(topic, value, key, partition, on_delivery=partial(note, n))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.broker
 
 PARTITIONS = 4
 DEPARTURE = {
-    "flight_id": "2013-07-01/UA/1/EWR",
+    "flight_id": "2013-07-01.UA.1.EWR",
     "origin": "EWR",
     "departed_ms": datetime(2013, 7, 1, 12, 40, tzinfo=UTC),
     "delay_minutes": 40.0,
@@ -69,7 +69,7 @@ def test_foreign_departure_gets_a_prediction_that_a_foreign_reader_reads(
         context = SerializationContext(prediction, MessageField.VALUE)
         served = AvroDeserializer(registry)(found.value(), context)
     assert (found.key(), found.partition()) == (b"EWR", 3)
-    assert served["flight_id"] == "2013-07-01/UA/1/EWR"
+    assert served["flight_id"] == "2013-07-01.UA.1.EWR"
     assert served["asked_ms"] == datetime(2013, 7, 1, 12, 40, tzinfo=UTC)
     assert 0 < served["probability"] < 1
     names = system.topology.names

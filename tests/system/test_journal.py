@@ -20,7 +20,7 @@ from streams.topology import stream_of
 
 pytestmark = pytest.mark.broker
 
-PARTITIONS, COUNT, WAVES = 2, 500, 5
+PARTITIONS, COUNT, WAVES = 2, 500, 3
 # Against the rank and against event time: each wave's departures come before their schedules.
 ARRIVING: tuple[type[Record], ...] = (Departure, Schedule, Arrival, Cancellation, Weather)
 
