@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from streams.settings import Settings
+
+
+def test_environment_sets_what_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOA_BOOTSTRAP", "broker:9092")
+    monkeypatch.setenv("DOA_BATCH_RECORDS_MAX", "7")
+    monkeypatch.setenv("DOA_HOME", "somewhere")
+    settings = Settings(idle_commit_ms=5)
+    assert (settings.bootstrap, settings.batch_records_max) == ("broker:9092", 7)
+    assert (settings.home, settings.idle_commit_ms) == (Path("somewhere"), 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DOA_BATCH_RECORDS_MAX", "0"),
+        ("DOA_BATCH_RECORDS_MAX", "many"),
+        ("DOA_NAMESPACE", "Twin-1"),
+        ("DOA_REPLICATION_FACTOR", "0"),
+    ],
+)
+def test_setting_out_of_its_bounds_is_refused(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=name.removeprefix("DOA_").lower()):
+        Settings()
+
+
+def test_passwords_are_not_shown() -> None:
+    settings = Settings(sasl_password="secret", registry_password="secret")  # type: ignore[arg-type]
+    assert "secret" not in repr(settings)
