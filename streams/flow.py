@@ -70,6 +70,7 @@ class FlowLoop:
         self._paused = threading.Event()
         self._inputs = {i.topic: n for n, i in enumerate(plan.inputs)}
         self._open = False
+        self._stale = False  # a producer that outlives its coordinator can hang for ever
         self._taken = 0
         self._began = 0.0
         self._starved = True
@@ -128,7 +129,8 @@ class FlowLoop:
     def stuck(self) -> bool:
         """Records wait, nothing moves, and there is no reason."""
         idle = time.monotonic() - self.progressed_at
-        return self.reason is None and self.lag > 0 and idle > self.settings.stuck_s
+        waiting = self._open or self.lag > 0
+        return self.reason is None and waiting and idle > self.settings.stuck_s
 
     # --- the loop
 
@@ -174,6 +176,8 @@ class FlowLoop:
         starve.
         """
         self._look_at = time.monotonic() + LOOK_S
+        if not self._open and self.lag == 0:
+            self.progressed_at = time.monotonic()  # having nothing to do is not being stuck
         for number in self.merges:
             for plan in self.plan.inputs:
                 place = TopicPartition(plan.topic, number)
@@ -279,9 +283,9 @@ class FlowLoop:
         for number, unit in self.units.items():
             offsets += [
                 TopicPartition(self.plan.inputs[source].topic, number, offset)
-                for source, offset in unit.taken_to().items()
+                for source, offset in unit.taken.reached.items()
             ]
-            if unit.touched:
+            if unit.taken.runs:
                 self._produce(number, unit.flush())
         with translated("send_offsets_to_transaction"):
             group = self._consumer.consumer_group_metadata()
@@ -358,7 +362,10 @@ class FlowLoop:
         consumer.unassign()
 
     def _on_lost(self, consumer: Consumer, _: list[TopicPartition]) -> None:
-        self._drop_transaction()
+        """Forget everything; the broker may be gone, so that even an abort would have to wait."""
+        self._open = False
+        gc.enable()
+        self._stale = True
         self._drop_units()
         consumer.unassign()
 
@@ -378,6 +385,9 @@ class FlowLoop:
         """Build the units of all assigned partitions from their topics."""
         numbers = self._reassigned or []
         self._waits = "restoring"
+        if self._stale:
+            self._producer = self.cluster.producer(self.transactional_id)
+            self._stale = False
         wanted = [(i.topic, n) for n in numbers for i in self.plan.inputs]
         with translated("committed"):
             timeout = self.settings.transaction_timeout_ms / 1_000 + self.settings.request_timeout_s

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from heapq import heappop
 from typing import Any
 
-from schemas.internal import JournalEntry, SeenIds, UnitState
+from schemas.internal import SeenIds, UnitState
 from schemas.record import Record
 from streams.dead_letter import dead_letter_headers
 from streams.errors import DataError, Duplicate, ProcessorFault
@@ -27,6 +27,7 @@ from streams.seen import Seen
 from streams.snapshot import seal_model
 from streams.steps import Edge, FoldStep, LearnerStep, Step, Trigger, step_of
 from streams.tables import TableStore
+from streams.taken import Taken
 from streams.topology import stream_of
 
 STATE_HEADER = "doa-state"
@@ -70,9 +71,7 @@ class Unit:
         self._dead_letter_topic = plan.topic(plan.flow.dead_letter)
         self.seen = {i.name: Seen(i) for i in plan.inputs if i.unique}
         self._item: Input | None = None
-        self._runs: list[int] = []
-        self._starts = [-1] * len(plan.inputs)
-        self._reached: dict[int, int] = {}
+        self.taken = Taken([i.name for i in plan.inputs])
 
     def _wire(self) -> None:
         for order, step in enumerate(self.steps):
@@ -105,7 +104,7 @@ class Unit:
         """Run one input record through all processors, to the end."""
         source = item.source
         self.records_in += 1
-        self._note(source, item.offset)
+        self.taken.note(source, item.offset)
         record = item.record
         self._item = item
         trigger = self._trigger(item)
@@ -161,24 +160,12 @@ class Unit:
         value = getattr(item.record, seen.field)
         return Duplicate(f"{seen.field} {value!r} was seen before in {seen.name}")
 
-    def _note(self, source: int, offset: int) -> None:
-        runs = self._runs
-        if self._starts[source] < 0:
-            self._starts[source] = offset
-        self._reached[source] = offset + 1
-        if runs and runs[-2] == source:
-            runs[-1] += 1
-        else:
-            runs += (source, 1)
-
     # --- what comes out
 
     def emit(
         self, step: Step, records: Iterable[Record], parents: list[bytes], model: bytes = b"\x00"
     ) -> None:
-        """Encode all that a step wrote for one record, then write it and queue it for its
-        readers.
-        """
+        """Encode all that a step wrote for one record; then write it, and queue it for readers."""
         encoded = []
         for record in records:
             edge = step.edges.get(record.__class__)
@@ -278,15 +265,6 @@ class Unit:
         headers = dead_letter_headers(self.plan.flow, processor, where, error, parent)
         self.outputs.append((self._dead_letter_topic, key, value, headers))
 
-    @property
-    def touched(self) -> bool:
-        """Whether it took anything since the last flush."""
-        return bool(self._runs)
-
-    def taken_to(self) -> dict[int, int]:
-        """By input: the offset after the last record taken since the last flush."""
-        return self._reached
-
     def take_outputs(self) -> list[Output]:
         """What was written so far, to be sent while the batch goes on."""
         outputs, self.outputs = self.outputs, []
@@ -306,14 +284,9 @@ class Unit:
                 outputs.append((changelog, f"seen/{seen.name}/{hour}", value, []))
         state = UnitState(time_ms=self.time_ms, written={e.name: e.n for e in self.edges.values()})
         outputs.append((changelog, "unit", self.plan.unit_codec.encode(state), []))
-        entry = JournalEntry(
-            code_version=self.plan.flow.code_version,
-            inputs=[i.name for i in self.plan.inputs],
-            starts=self._starts,
-            runs=self._runs,
-        )
+        entry = self.taken.entry(self.plan.flow.code_version)
         journal = self.plan.topic(self.plan.flow.journal)
         outputs.append((journal, None, self.plan.journal_codec.encode(entry), []))
         self.outputs, self.bytes_out = [], 0
-        self._runs, self._starts, self._reached = [], [-1] * len(self.plan.inputs), {}
+        self.taken = Taken([i.name for i in self.plan.inputs])
         return outputs

@@ -35,5 +35,5 @@ def test_setting_out_of_its_bounds_is_refused(
 
 
 def test_passwords_are_not_shown() -> None:
-    settings = Settings(sasl_password="secret", registry_password="secret")  # type: ignore[arg-type]
+    settings = Settings(sasl_password="secret", registry_password="secret")
     assert "secret" not in repr(settings)

@@ -51,7 +51,9 @@ def test_condition_compares_a_field_with_a_literal(text: str, expected: bool) ->
     assert condition(text)(VALUE) is expected
 
 
-@pytest.mark.parametrize("text", ["", "delay", "delay ~ 3", "= 3", "3 = delay"])
+@pytest.mark.parametrize(
+    "text", ["", "delay", "delay ~ 3", "= 3", "3 = delay", "delay == 3", "delay => 3"]
+)
 def test_condition_that_does_not_parse_is_answered_with_an_example(text: str) -> None:
     with pytest.raises(BadCondition) as caught:
         condition(text)
