@@ -2,14 +2,11 @@
 offsets as one.
 
 Guarantee: exactly once. Whatever is killed at any time, what readers of committed records see is
-what an undisturbed run
-would have written. State in memory is only trusted while its transaction lives: on abort it is
-dropped and restored.
+what an undisturbed run would have written. State in memory is only trusted while its transaction
+lives: on abort it is dropped and restored.
 
-One loop runs on one thread with one consumer and one transactional producer (KIP-447). Order at
-the start:
-`init_transactions` fences the predecessor, then committed offsets, then the horizon, then the
-state.
+One loop runs on one thread with one consumer and one transactional producer. Order at the start:
+the producer fences its predecessor, then committed offsets, then the horizon, then the state.
 """
 
 from __future__ import annotations
@@ -39,7 +36,8 @@ from streams.merge import Merge
 from streams.plan import Plan
 from streams.restore import restore
 from streams.tally import Tally
-from streams.unit import Output, Unit
+from streams.transaction import Transaction
+from streams.unit import Unit
 
 YOUNG, ALL = 1, 2  # garbage is collected after a batch, never during one: what is young, seldom all
 COLLECT_ALL_COMMITS = 500
@@ -55,7 +53,7 @@ class FlowLoop:
         self.cluster = cluster
         self.settings = cluster.settings
         self.group = plan.topic(plan.flow.name)
-        self.transactional_id = f"{self.group}.{slot}"
+        self.transaction = Transaction(cluster, f"{self.group}.{slot}")
         self.slot = slot
         self.units: dict[int, Unit] = {}
         self.merges: dict[int, Merge] = {}
@@ -69,21 +67,14 @@ class FlowLoop:
         self._stopping = threading.Event()
         self._paused = threading.Event()
         self._inputs = {i.topic: n for n, i in enumerate(plan.inputs)}
-        self._open = False
-        self._stale = False  # a producer that outlives its coordinator can hang for ever
         self._taken = 0
-        self._began = 0.0
         self._starved = True
         self._asleep: set[tuple[str, int]] = set()
         self._ends: dict[tuple[str, int], int] = {}
         self._look_at = 0.0
-        self._assigned: list[int] | None = (
-            None  # partitions that are ours, None between assignments
-        )
+        self._assigned: list[int] | None = None  # our partitions, None between assignments
         self._reassigned: list[int] | None = None  # those whose units are yet to be restored
-        self._dead_letters_before = 0
         self._consumer: Any = None
-        self._producer: Any = None
 
     # --- what operators say
 
@@ -129,7 +120,7 @@ class FlowLoop:
     def stuck(self) -> bool:
         """Records wait, nothing moves, and there is no reason."""
         idle = time.monotonic() - self.progressed_at
-        waiting = self._open or self.lag > 0
+        waiting = self.transaction.open or self.lag > 0
         return self.reason is None and waiting and idle > self.settings.stuck_s
 
     # --- the loop
@@ -145,12 +136,12 @@ class FlowLoop:
                     self._turn()
                 except Rollback as rollback:
                     self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
-                    self._recover()
+                    self._forget()
                 except Fenced:
                     raise
                 except (BrokerError, RegistryError) as error:
                     self._outage(error)
-            if self._open:
+            if self.transaction.open:
                 self._commit()
         finally:
             gc.unfreeze()
@@ -166,7 +157,7 @@ class FlowLoop:
         if not self._paused.is_set():
             for number, merge in self.merges.items():
                 self._process(self.units[number], merge)
-        if self._open and self._due():
+        if self.transaction.open and self._due():
             self._commit()
         if time.monotonic() > self._look_at:
             self._look()
@@ -176,7 +167,7 @@ class FlowLoop:
         starve.
         """
         self._look_at = time.monotonic() + LOOK_S
-        if not self._open and self.lag == 0:
+        if not self.transaction.open and self.lag == 0:
             self.progressed_at = time.monotonic()  # having nothing to do is not being stuck
         for number in self.merges:
             for plan in self.plan.inputs:
@@ -186,16 +177,16 @@ class FlowLoop:
 
     def _patience(self) -> float:
         left = self.settings.idle_commit_ms / 1_000
-        if self._open:
-            left -= time.monotonic() - self._began
+        if self.transaction.open:
+            left -= self.transaction.age_ms / 1_000
         return max(left, 0.001)
 
     def _due(self) -> bool:
-        age_ms = (time.monotonic() - self._began) * 1_000
         full = self._taken >= self.settings.batch_records_max
         heavy = sum(u.bytes_out for u in self.units.values()) >= self.settings.batch_bytes_max
         idle = self._starved and not any(m.ready for m in self.merges.values())
-        old = age_ms >= (self.settings.idle_commit_ms if idle else self.settings.batch_ms_max)
+        age_ms_max = self.settings.idle_commit_ms if idle else self.settings.batch_ms_max
+        old = self.transaction.age_ms >= age_ms_max
         return full or heavy or old or self._paused.is_set()
 
     def _process(self, unit: Unit, merge: Merge) -> None:
@@ -206,13 +197,13 @@ class FlowLoop:
             item = merge.pop()
             if item is None:
                 break
-            if not self._open:
-                self._begin()
+            if not self.transaction.open:
+                self.transaction.begin()
             unit.take(item)
             taken += 1
             if len(unit.outputs) >= OUTPUTS_CHUNK:
-                self._produce(unit.partition, unit.take_outputs())
-                if (time.monotonic() - self._began) * 1_000 > self.settings.batch_ms_max:
+                self.transaction.write(unit.partition, unit.take_outputs())
+                if self.transaction.age_ms > self.settings.batch_ms_max:
                     break
         self._taken += taken
         for source, queue in enumerate(merge.queues):
@@ -256,29 +247,9 @@ class FlowLoop:
             self._asleep.discard((topic, number))
             self._consumer.resume([TopicPartition(topic, number)])
 
-    # --- transactions
-
-    def _begin(self) -> None:
-        with translated("begin_transaction"):
-            self._producer.begin_transaction()
-        self._open, self._taken, self._began = True, 0, time.monotonic()
-
-    def _produce(self, number: int, outputs: list[Output]) -> None:
-        produce = self._producer.produce
-        for topic, key, value, headers in outputs:
-            while True:
-                try:
-                    produce(topic, value, key, number, headers=headers)
-                    break
-                except BufferError:
-                    self._producer.poll(0.01)
-        self._producer.poll(0)
-
     def _commit(self) -> None:
-        """Write state and journal, and make everything since `_begin` visible together with the
-        offsets.
-        """
-        self._note_dead_letters()
+        """Write state and journal, and make everything of this transaction visible together."""
+        self._note_counts()
         offsets = []
         for number, unit in self.units.items():
             offsets += [
@@ -286,15 +257,8 @@ class FlowLoop:
                 for source, offset in unit.taken.reached.items()
             ]
             if unit.taken.runs:
-                self._produce(number, unit.flush())
-        with translated("send_offsets_to_transaction"):
-            group = self._consumer.consumer_group_metadata()
-            self._producer.send_offsets_to_transaction(
-                offsets, group, self.settings.commit_timeout_s
-            )
-        with translated("commit_transaction"):
-            self._producer.commit_transaction(self.settings.commit_timeout_s)
-        self._open = False
+                self.transaction.write(number, unit.flush())
+        self.transaction.commit(offsets, self._consumer.consumer_group_metadata())
         self.commits += 1
         self.records_in += self._taken
         self._taken = 0
@@ -302,28 +266,17 @@ class FlowLoop:
         self.progressed_at = time.monotonic()
         gc.collect(YOUNG if self.commits % COLLECT_ALL_COMMITS else ALL)
 
-    def _note_dead_letters(self) -> None:
+    def _note_counts(self) -> None:
         counts = self.tally.read(self.units).values()
         self.records_out = sum(c.records_out for c in counts)
         self.dead_letters = sum(c.dead_letters for c in counts)
-
-    def _abort(self) -> None:
-        """End the transaction without a trace; what memory holds of it must be dropped by the
-        caller.
-        """
-        if not self._open:
-            return
-        self._open, self._taken = False, 0
-        self.aborts += 1
-        with translated("abort_transaction"):
-            self._producer.abort_transaction(self.settings.commit_timeout_s)
 
     # --- partitions come and go
 
     def _connect(self) -> None:
         for codec in self.plan.subjects().values():
             codec.register()
-        self._producer = self.cluster.producer(self.transactional_id)
+        self.transaction.renew()
         self._consumer = self.cluster.member(self.group, self.slot)
         topics = [i.topic for i in self.plan.inputs]
         self._consumer.subscribe(
@@ -332,8 +285,8 @@ class FlowLoop:
         self._waits = "waiting for partitions"
 
     def _close(self) -> None:
-        with contextlib.suppress(StreamsError):
-            self._abort()  # else it times out by itself, or our successor has fenced it
+        with contextlib.suppress(Fenced):
+            self.transaction.abort()
         self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -354,40 +307,34 @@ class FlowLoop:
     def _on_revoke(self, consumer: Consumer, _: list[TopicPartition]) -> None:
         """Commit what is in hand, or leave no trace of it; then give the partitions up."""
         try:
-            if self._open:
+            if self.transaction.open:
                 self._commit()
         except StreamsError:
-            self._drop_transaction()
+            self.transaction.give_up()
         self._drop_units()
         consumer.unassign()
 
     def _on_lost(self, consumer: Consumer, _: list[TopicPartition]) -> None:
         """Forget everything; the broker may be gone, so that even an abort would have to wait."""
-        self._open = False
-        gc.enable()
-        self._stale = True
+        self.transaction.give_up()
         self._drop_units()
         consumer.unassign()
 
-    def _drop_transaction(self) -> None:
-        try:
-            self._abort()
-        except StreamsError:
-            self._producer = self.cluster.producer(self.transactional_id)
-
     def _drop_units(self) -> None:
-        self.tally.drop(self.units)
-        self.merges, self._assigned, self._reassigned = {}, None, None
-        self._asleep.clear()
+        self._forget_state()
+        self._assigned = self._reassigned = None
         self._waits = "waiting for partitions"
+
+    def _forget_state(self) -> None:
+        self.tally.drop(self.units)
+        self.merges, self._taken = {}, 0
+        self._asleep.clear()
 
     def _restore_units(self) -> None:
         """Build the units of all assigned partitions from their topics."""
         numbers = self._reassigned or []
         self._waits = "restoring"
-        if self._stale:
-            self._producer = self.cluster.producer(self.transactional_id)
-            self._stale = False
+        self.transaction.renew()
         wanted = [(i.topic, n) for n in numbers for i in self.plan.inputs]
         with translated("committed"):
             timeout = self.settings.transaction_timeout_ms / 1_000 + self.settings.request_timeout_s
@@ -424,36 +371,28 @@ class FlowLoop:
 
     def _offset_hint(self, number: int, topic: str) -> int:
         """An offset at or before the example that follows a snapshot: the last stable one, since
-        our own open
-        transaction may have appended examples already.
+        our own open transaction may have appended examples already.
         """
         return self.cluster.ends([(topic, number)], committed=True)[(topic, number)]
 
     # --- trouble
 
-    def _recover(self) -> None:
-        """Abort, forget, and begin again from what is committed."""
-        self._drop_transaction()
-        self.tally.drop(self.units)
-        self.merges = {}
-        self._asleep.clear()
+    def _forget(self) -> None:
+        """Leave no trace of the open transaction, and begin again from what is committed."""
+        self.transaction.abort()
+        self.aborts += 1
+        self._forget_state()
         self._reassigned = self._assigned
 
     def _outage(self, error: StreamsError) -> None:
-        """Say why nothing moves, wait, and begin again; the outcome of an open transaction is read
-        from the broker.
+        """Say why nothing moves, wait, and begin again with a new producer: only the broker knows
+        what came of an open transaction.
 
         The first failure since the last commit is tried again at once, later ones after a pause.
         """
         self.failures = self.failures + 1 if self._failed_at == self.commits else 0
         self._failed_at = self.commits
         self._waits = f"outage: {error}"
+        self.transaction.give_up()
+        self._forget()
         self._stopping.wait(self.settings.retry_pause_s if self.failures else 0)
-        self._open = False
-        try:
-            self._producer = self.cluster.producer(self.transactional_id)
-            self._recover()
-        except Fenced:
-            raise
-        except StreamsError as again:
-            self._waits = f"outage: {again}"
