@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heappush
 from time import perf_counter_ns
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from schemas.record import Record
@@ -61,9 +62,7 @@ class Step:
             if self.unit.refused and (self.name, trigger[0]) in self.unit.refused:
                 raise self.unit.refused[(self.name, trigger[0])]
             self.run(record, trigger)
-        except DataError as error:
-            self.refuse(record, trigger, error)
-        except (Rollback, AssertionError):
+        except Rollback:
             raise
         except Exception as error:  # what a processor raises is its author's; the record is kept
             self.refuse(record, trigger, fault_of(error))
@@ -81,9 +80,16 @@ class Step:
 
 
 def fault_of(error: Exception) -> DataError:
-    """What a processor raised, as the error of a dead letter."""
+    """What a processor raised, as the error of a dead letter. A failed assertion of the runtime's own
+    is no such thing: nothing goes on after it.
+    """
     if isinstance(error, DataError):
         return error
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    if isinstance(error, AssertionError) and frames[-1].f_globals["__name__"].startswith(
+        "streams."
+    ):
+        raise error
     fault = ProcessorFault(f"{type(error).__name__}: {error}")
     fault.__cause__ = error
     return fault
@@ -134,6 +140,12 @@ class FoldStep(Step):
                     states[i] = entry.value
         try:
             after, outputs = self.function(tuple(states), record)
+            if len(after) != len(states):
+                raise ProcessorFault(
+                    f"{self.name} returned {len(after)} states; {len(states)} were expected"
+                )
+            for i, store, _, _ in touched:
+                store.check(after[i])
             if outputs:
                 entries = [(store, entry) for _, store, _, entry in touched if entry is not None]
                 self.unit.emit(self, outputs, parents_of(trigger[0], entries))
@@ -168,8 +180,6 @@ class FoldStep(Step):
             parents = parents_of(None, [(store, entry)])
             try:
                 self.unit.emit(self, self.expired_function(entry.value, deadline), parents)
-            except AssertionError:
-                raise
             except Exception as error:  # as in `deliver`; here the entry is what is kept
                 self.dead_letters += 1
                 self.unit.dead_entry(self.name, store, key, parents, fault_of(error))
@@ -187,6 +197,7 @@ class SingleFoldStep(FoldStep):
         state = None if entry is None else entry.value
         try:
             after, outputs = self.function(state, record)
+            store.check(after)
             if outputs:
                 known = () if entry is None else ((store, entry),)
                 self.unit.emit(self, outputs, parents_of(trigger[0], known))

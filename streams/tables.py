@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from streams.codec import Codec
+from streams.errors import ProcessorFault
 from streams.lineage import RANGE, pack_range, read_varint, varint
 from streams.processor import Parents, Table
 
@@ -77,6 +78,14 @@ class TableStore:
         if self.renews:
             entry.deadline = now_ms + (self.expires or 0)
         return None
+
+    def check(self, value: Any) -> None:
+        """ProcessorFault for what is no state of this table, before any of it is believed."""
+        if value is not None and value.__class__ is not self.table.state:
+            raise ProcessorFault(
+                f"{self.prefix}: a {type(value).__name__} was returned; "
+                f"a {self.table.state.__name__} or None was expected"
+            )
 
     def delete(self, key: str) -> None:
         """Forget a key; a tombstone is owed only if the changelog ever heard of it."""

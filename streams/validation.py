@@ -8,6 +8,8 @@ from schemas.record import TOPIC_PATTERN
 from streams.errors import TopologyError
 from streams.topology import AnyProcessor, Flow, Topology, edges_of, outputs_of, stream_of
 
+KEPT_NAMES = ("seen", "unit")
+
 
 def validate(topology: Topology) -> list[str]:
     """What is wrong with a topology, a sentence each:
@@ -18,7 +20,7 @@ def validate(topology: Topology) -> list[str]:
     3. a flow reads from outside itself event topics only;
     4. the processors of a flow share their key;
     5. tables have keys that their records have, and state that is no stream;
-    6. names are unique, and so are their four-byte codes;
+    6. names are unique, so are their four-byte codes, and none is one that the changelog uses;
     7. nothing is kept longer than what it is derived from.
     """
     problems: list[str] = []
@@ -125,6 +127,8 @@ def _name_problems(topology: Topology) -> Iterator[str]:
     for flow in topology.flows.values():
         seen: set[str] = set()
         for processor in flow.processors:
+            if processor.name in KEPT_NAMES:
+                yield f"no processor can be called {processor.name!r}: the changelog uses that name"
             if processor.name in seen:
                 yield f"flow {flow.name} has two processors called {processor.name!r}"
             seen.add(processor.name)

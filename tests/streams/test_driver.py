@@ -327,6 +327,36 @@ def test_entry_that_cannot_be_closed_is_a_dead_letter_once() -> None:
     assert ran.plan.state_codec(Sum).decode(letter.value) == Sum(place="x", amount=11)
 
 
+def test_failed_assertion_of_a_processor_is_its_own_fault() -> None:
+    @transform(reads=Tick, writes=Total)
+    def asserts(record: Tick) -> Iterable[Total]:
+        assert record.amount < 5, "too much"
+        yield total(record.at_ms, record.amount)
+
+    ran = driver(asserts).run([tick("1", 0, 9), tick("2", 1)])
+    assert ran.read(Total) == [total(1, 1)]
+    assert [code for code, _ in letters(ran)] == ["PROCESSOR_FAULT"]
+
+
+def test_state_of_another_class_is_refused_before_anything_is_written() -> None:
+    @fold(reads=Tick, writes=Total, state=Sum, key="place")
+    def returns(state: Sum | None, record: Tick) -> Any:
+        return record if record.amount > 5 else None, [total(record.at_ms, 1)]
+
+    @fold(reads=Tick, writes=Other, tables=(table("sums", state=Sum, key="place"),))
+    def forgets(states: Any, record: Tick) -> Any:
+        return (), [Other(**dict(total(record.at_ms, 1)))]
+
+    ran = driver(returns, forgets, batch_records=1).run([tick("1", 0, 9), tick("2", 1)])
+    assert ran.read(Total) == [total(1, 1)]
+    assert ran.read(Other) == []
+    assert letters(ran) == [
+        ("PROCESSOR_FAULT", "returns/state/: a Tick was returned; a Sum or None was expected"),
+        ("PROCESSOR_FAULT", "forgets returned 0 states; 1 were expected"),
+        ("PROCESSOR_FAULT", "forgets returned 0 states; 1 were expected"),
+    ]
+
+
 # --- rollback
 
 

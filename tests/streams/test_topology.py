@@ -82,6 +82,7 @@ def of(*processors: Processor, name: str = "toy") -> Topology:
          "f.t is touched by Derived, which f does not read"),
         (of(step("f", writes=kind("toy.feature.a")), step("f", writes=kind("toy.feature.b"))),
          "flow toy has two processors called 'f'"),
+        (of(step("seen")), "no processor can be called 'seen': the changelog uses that name"),
         (of(step("plumless"), step("buckeroo")),
          "buckeroo and plumless share the code 4ddb0c25"),
         (of(step("f", writes=(kind("toy.feature.plumless"), kind("toy.feature.buckeroo")))),
