@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import groupby
 from struct import Struct
 from typing import Any
 
@@ -94,7 +95,15 @@ def compile_encoder(schema: dict[str, Any], prefix: bytes) -> Encoder | None:
 def _record(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]) -> str:
     """Define the encoder of a record and return its name."""
     function = known[schema["name"]] = f"record_{len(known)}"
-    parts = [_value(f["type"], f"d[{f['name']!r}]", names, known) for f in schema["fields"]]
+    parts: list[str] = []
+    for plain, group in groupby(schema["fields"], key=lambda f: f["type"] == "double"):
+        values = [(f["type"], f"d[{f['name']!r}]") for f in group]
+        if plain:  # doubles that follow each other are packed at once
+            pack = f"pack_{len(values)}"
+            names[pack] = Struct("<" + "d" * len(values)).pack
+            parts.append(f"{pack}({', '.join(value for _, value in values)})")
+        else:
+            parts += [_value(kind, value, names, known) for kind, value in values]
     source = f"def {function}(r):\n    d = r.__dict__\n    return join(({', '.join(parts)},))\n"
     exec(source, names)
     return function
@@ -123,13 +132,16 @@ def _value(kind: Any, value: str, names: dict[str, Any], known: dict[str, str]) 
 
 
 def _optional(branches: list[Any], value: str, names: dict[str, Any], known: dict[str, str]) -> str:
-    """A nullable value, null being the first branch."""
-    if len(branches) != 2 or branches[0] != "null":
+    """A nullable value: two branches, one of them null."""
+    if len(branches) != 2 or "null" not in branches:
         raise KeyError(str(branches))
-    if branches[1] == "double":
-        return f"(b'\\0' if (v := {value}) is None else pack_some(b'\\2', v))"
-    inner = _value(branches[1], "w", names, known)
-    return f"(b'\\0' if (w := {value}) is None else b'\\2' + {inner})"
+    null = branches.index("null")
+    nothing, something = (b"\0", b"\2") if null == 0 else (b"\2", b"\0")
+    kind = branches[1 - null]
+    if kind == "double":
+        return f"({nothing!r} if (v := {value}) is None else pack_some({something!r}, v))"
+    inner = _value(kind, "w", names, known)
+    return f"({nothing!r} if (w := {value}) is None else {something!r} + {inner})"
 
 
 _PRIMITIVES = {

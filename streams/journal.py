@@ -1,9 +1,10 @@
 """What really happened, done again: the journal's order of input, fed to a fresh unit.
 
-A unit's outputs are a function of its input in the order in which it was taken. Over sealed inputs event time decides that
-order, live it is the order of arrival; either way each transaction wrote down what it took. Taking the same again, and
-flushing where a transaction ended, gives what the topics hold: outputs, dead letters, changelog and journal. Three things
-are not the same: ids of schemas, where another registry gives them; the bytes of a snapshot; its `offset_hint`.
+A unit's outputs are a function of its input in the order in which it was taken. Over sealed inputs
+event time decides that order, live it is the order of arrival; either way each transaction wrote
+down what it took. Taking the same again, and flushing where a transaction ended, gives what the
+topics hold: outputs, dead letters, changelog and journal. Three things are not the same: ids of
+schemas, where another registry gives them; the bytes of a snapshot; its `offset_hint`.
 
 Whoever compares should look at `code_version` first: other code may rightly write something else.
 """
@@ -39,10 +40,11 @@ class Replayed(NamedTuple):
 
 
 def replay_journal(plan: Plan, log: Log, partition: int, partitions: int) -> Iterator[Replayed]:
-    """Do again, transaction by transaction, what the journal of a unit says it did; nothing is written anywhere.
+    """Do again, transaction by transaction, what the journal of a unit says it did.
 
-    A record that raised while it changed a state was refused, and its batch taken again without it. That is not in the
-    journal but follows from it: the replay meets the same exception, and begins anew with the same refusal.
+    Nothing is written anywhere. A record that raised while it changed a state was refused, and its
+    batch taken again without it. That is not in the journal but follows from it: the replay meets
+    the same exception, and begins anew with the same refusal.
     """
     refused: dict[tuple[str, bytes], DataError] = {}
     told = 0

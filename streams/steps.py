@@ -80,8 +80,9 @@ class Step:
 
 
 def fault_of(error: Exception) -> DataError:
-    """What a processor raised, as the error of a dead letter. A failed assertion of the runtime's own
-    is no such thing: nothing goes on after it.
+    """What a processor raised, as the error of a dead letter.
+
+    A failed assertion of the runtime's own is raised again: nothing goes on after it.
     """
     if isinstance(error, DataError):
         return error

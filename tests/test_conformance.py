@@ -39,7 +39,7 @@ KEYS = Keys({"test": bytes(32)})
 def real_flights() -> list[Record]:
     from processors.nycflights.replay import events
 
-    return list(events(RECORDS))
+    return list(events(RECORDS // 2))
 
 
 BETTER_INPUTS: dict[str, Callable[[], list[Record]]] = {"flights": real_flights}

@@ -22,7 +22,13 @@ MAY_IMPORT = {
 }
 DOORS = {
     "fastavro": ("streams/codec.py",),
-    "confluent_kafka": ("streams/broker.py", "streams/clients.py", "streams/registry.py", "streams/flow.py", "streams/transaction.py"),
+    "confluent_kafka": (
+        "streams/broker.py",
+        "streams/clients.py",
+        "streams/registry.py",
+        "streams/flow.py",
+        "streams/transaction.py",
+    ),
     "faust": ("streams/app/",),
     "mode": ("streams/app/",),
     "aiokafka": ("streams/app/",),

@@ -96,7 +96,7 @@ def codec_of(kind: type[Record], registry: MemoryRegistry | None = None) -> Code
 
 
 @pytest.mark.parametrize("kind", streams(), ids=lambda kind: kind.__name__)
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_compiled_encoder_writes_what_fastavro_writes(
     kind: type[Record], data: st.DataObject
@@ -164,7 +164,7 @@ def test_every_cut_and_every_tail_is_refused() -> None:
         codec.decode(value + b"\x00\x00")
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(body=st.binary(max_size=60))
 def test_any_bytes_are_a_record_or_a_data_error(body: bytes) -> None:
     codec = codec_of(Whole)

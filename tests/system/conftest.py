@@ -269,8 +269,8 @@ class Flights:
         if same_events not in _driven:
             for (name, partition), log in events.items():
                 inputs[name].register()
-                for key, value, header in log:
-                    value = inputs[name].prefix + value
+                for key, body, header in log:
+                    value = inputs[name].prefix + body
                     driver.publish_raw(name, key, value, partition, **{HEADER: header})
             driver.process()
             names = [stream_of(c).topic for c in self.outputs] + [self.flow.dead_letter]

@@ -94,7 +94,8 @@ def publish(system: Any, records: list[tuple[str, int, bytes | None, bytes | Non
 def predicted(system: Any) -> list[str]:
     """The flights whose departure was answered; none while a transaction is open."""
     log = system.connection.cluster.log()
-    topic, codec = system.plan.topic("flights.prediction.departed"), system.plan.codec(DepartedPrediction)
+    topic = system.plan.topic("flights.prediction.departed")
+    codec = system.plan.codec(DepartedPrediction)
     try:
         return [codec.decode(stored.value).flight_id for stored in log.records(topic, EWR)]
     finally:

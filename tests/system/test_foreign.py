@@ -1,4 +1,4 @@
-"""Programs that are not ours: a producer and a reader that know the committed schemas and nothing else."""
+"""Programs that are not ours: a producer and a reader that know the schemas and nothing else."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_replay_of_the_journal_gives_what_the_topics_hold(
             batch = [e for e in history[wave * size :][:size] if type(e) is kind]
             publish(system, batch)
             sent += len(batch)
-            until("the wave taken", lambda: worker.check() or taken(system) == sent)
+            until("the wave taken", lambda sent=sent: worker.check() or taken(system) == sent)
     assert worker.end() == 0
 
     names = [stream_of(c).topic for c in system.outputs if ".model." not in stream_of(c).topic]

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from schemas.record import Record, Stream, field
+from streams.driver import CRASH, Driver
+from streams.journal import InputGone, replay_journal
+from streams.merge import Stored
+from streams.processor import fold, table
+from streams.topology import Flow
+
+
+class Event(Record, stream=Stream("tape.event.thing", "key", "at_ms", "me")):
+    """An amount; a negative one cannot be added."""
+
+    key: str = field("Key.")
+    at_ms: int = field("When.", unit="ms", ge=0)
+    amount: int = field("The amount.")
+
+
+class Total(Event, stream=Stream("tape.signal.total", "key", "at_ms", "me")):
+    """The sum of all amounts so far."""
+
+
+class Sum(Record):
+    """The sum, changed in place."""
+
+    amounts: list[int] = field("What was added.")
+
+
+@fold(
+    reads=Event,
+    writes=Total,
+    tables=(table("sum", state=Sum, key="key", touched_by=(Event,), in_place=True),),
+)
+def add(tables: tuple[Sum | None, ...], event: Event) -> tuple[tuple[Sum | None, ...], list[Total]]:
+    """Add, and fail half way with a negative amount."""
+    state = tables[0] or Sum(amounts=[])
+    state.amounts.append(event.amount)
+    if event.amount < 0:
+        raise ValueError("half added")
+    return (state,), [Total(key=event.key, at_ms=event.at_ms, amount=sum(state.amounts))]
+
+
+def ran(batch_records: int = 2) -> Driver:
+    driver = Driver(Flow("tape", (add,)), batch_records=batch_records)
+    amounts = [1, 2, -1, 3, -1, 4, 5]
+    items = [Event(key="x", at_ms=n, amount=amount) for n, amount in enumerate(amounts)]
+    return driver.run([*items[:4], CRASH, *items[4:]])
+
+
+def held(driver: Driver) -> dict[str, list[Stored]]:
+    return {topic: log for (topic, _), log in driver.logs.items() if topic != "tape.event.thing"}
+
+
+@pytest.mark.parametrize("batch_records", [1, 2, 100])
+def test_replay_gives_what_the_topics_hold_though_records_raised(batch_records: int) -> None:
+    driver = ran(batch_records)
+    assert [total.amount for total in driver.read(Total)] == [1, 3, 6, 10, 15]
+    assert len(driver.dead_letters) == 2
+    redone: dict[str, list[Stored]] = {}
+    for _, outputs in replay_journal(driver.plan, driver, 0, 1):
+        for topic, key, value, headers in outputs:
+            log = redone.setdefault(topic, [])
+            data = key.encode() if isinstance(key, str) else key
+            log.append(Stored(len(log), data, value, dict(headers), 4_000_000_000_000))
+    assert redone == held(driver)
+
+
+def test_replay_says_what_each_transaction_took() -> None:
+    taken = [(entry.starts, entry.runs) for entry, _ in replay_journal(ran().plan, ran(), 0, 1)]
+    assert taken == [([0, -1], [0, 2]), ([2, -1], [0, 2]), ([4, -1], [0, 2]), ([6, -1], [0, 1])]
+
+
+def test_input_that_is_gone_is_named() -> None:
+    driver = ran()
+    del driver.logs[("tape.event.thing", 0)][0]
+    with pytest.raises(InputGone, match=r"tape\.event\.thing\[0\].* offset 0, .* at offset 1"):
+        list(replay_journal(driver.plan, driver, 0, 1))
