@@ -69,8 +69,8 @@ def wishes(
     for flow in topology.flows.values():
         for name, count, settings in _internal(flow, partitions):
             known = found.get(prefix + name)  # the dead letters of a domain are shared by its flows
-            count = max(count, known.partitions) if known else count
-            found[prefix + name] = TopicWish(prefix + name, count, settings)
+            most = max(count, known.partitions) if known else count
+            found[prefix + name] = TopicWish(prefix + name, most, settings)
     return found
 
 
