@@ -35,8 +35,6 @@ STREAMS: dict[str, tuple[Any, ...]] = {
     [
         (3_000, 50, 1),
         (3_000, 5_000, 3),
-        pytest.param(3_000, 5_000, 1, marks=pytest.mark.full),
-        pytest.param(3_000, 50, 3, marks=pytest.mark.full),
         *(
             pytest.param(20_000, b, w, marks=[pytest.mark.full, pytest.mark.timeout(900)])
             for b in (50, 5_000)
