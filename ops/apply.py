@@ -24,6 +24,7 @@ from streams.validation import checked
 
 DAY_MS = 86_400_000
 LARGE_RECORD_BYTES = "8000000"
+DEAD_LETTER_BYTES = "16000000"
 SEGMENT_BYTES = "16000000"
 GROUP_EMPTY_WAIT_S = 15.0
 
@@ -198,7 +199,11 @@ def _internal(flow: Flow, partitions: int | None) -> list[tuple[str, int, dict[s
         (flow.journal, count, {**stamped, **kept, "cleanup.policy": "delete"}),
         (flow.clock, count, {**stamped, **kept, "cleanup.policy": "delete"}),
         (flow.control, 1, {**stamped, **kept, "cleanup.policy": "delete"}),
-        (flow.dead_letter, count, {**stamped, **kept, "cleanup.policy": "delete"}),
+        (
+            flow.dead_letter,
+            count,
+            {**stamped, **kept, "cleanup.policy": "delete", "max.message.bytes": DEAD_LETTER_BYTES},
+        ),
     ]
 
 

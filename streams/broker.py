@@ -96,7 +96,7 @@ class Cluster:
             "delivery.report.only.error": True,  # a commit waits for all; a call per record costs
             "batch.size": 1_000_000,
             "queue.buffering.max.messages": 500_000,
-            "message.max.bytes": 8_000_000,
+            "message.max.bytes": 16_000_000,  # a dead letter holds any value that came in
         }
         if transactional_id is None:
             return Producer(config)

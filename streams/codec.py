@@ -30,7 +30,7 @@ from streams.errors import (
 
 MAGIC = b"\x00"
 VALUE_BYTES_MAX = 1_000_000
-SNAPSHOT_BYTES_MAX = 8_000_000  # what the topic of a model takes
+LARGE_BYTES_MAX = 8_000_000  # of state and of snapshots: what their topics take
 
 Decoder = Callable[[bytes, int], tuple[dict[str, Any], int]]
 
@@ -68,7 +68,8 @@ class Codec:
         self.prefix = b""
         self._parsed = fastavro.parse_schema(without_logical_types(self.schema))
         self._readers: dict[bytes, Decoder] = {}
-        self.bytes_max = SNAPSHOT_BYTES_MAX if issubclass(record, Snapshot) else VALUE_BYTES_MAX
+        large = record.stream is None or issubclass(record, Snapshot)
+        self.bytes_max = LARGE_BYTES_MAX if large else VALUE_BYTES_MAX
         self.encode: Encoder = self._encode_first
         self._validate: Callable[[Any], Any] = record.__pydantic_validator__.validate_python
 

@@ -221,7 +221,8 @@ class FlowLoop:
             merge = self.merges.get(number)
             if error is not None and error.code() != END:
                 if error.fatal() or not error.retriable():
-                    self._raise(error)
+                    with translated("consume"):
+                        raise KafkaException(error)
                 continue
             if merge is None or self._reassigned is not None:
                 continue  # fetched before a rebalance; it will be fetched again
@@ -232,10 +233,6 @@ class FlowLoop:
             merge.push(source, stored_of(message))
             if len(merge.queues[source]) >= self.settings.queue_records_max:
                 self._sleep(topic, number)
-
-    def _raise(self, error: Any) -> None:
-        with translated("consume"):
-            raise KafkaException(error)
 
     def _sleep(self, topic: str, number: int) -> None:
         if (topic, number) not in self._asleep:
@@ -339,6 +336,9 @@ class FlowLoop:
         with translated("committed"):
             timeout = self.settings.transaction_timeout_ms / 1_000 + self.settings.request_timeout_s
             committed = self._consumer.committed([TopicPartition(t, n) for t, n in wanted], timeout)
+        for p in committed:
+            if p.error is not None:
+                raise BrokerError(f"{p.topic}[{p.partition}]: {p.error.str()}")
         horizons = self.cluster.ends(wanted)
         starts = {(p.topic, p.partition): max(p.offset, 0) for p in committed}
         log = self.cluster.log()
@@ -359,6 +359,7 @@ class FlowLoop:
         places = [TopicPartition(t, n, starts[(t, n)]) for t, n in wanted]
         with translated("assign"):
             self._consumer.assign(places)
+            self._consumer.resume(places)  # a pause outlives its assignment
         self._reassigned = self._waits = None
         self.progressed_at = time.monotonic()
 

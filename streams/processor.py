@@ -23,7 +23,6 @@ Kind = Literal["source", "transform", "fold", "learner"]
 Parents = Literal["all", "latest", "range"]
 RecordClass = type[Record]
 
-ENTRIES_MAX = 2_000_000
 SNAPSHOT_EVERY = 5_000
 
 
@@ -82,7 +81,6 @@ class Table:
     parents: Parents = "all"
     in_place: bool = False
     touched_by: tuple[RecordClass, ...] = ()
-    entries_max: int = ENTRIES_MAX
 
 
 def table(name: str, *, state: RecordClass, key: str | tuple[str, ...], **options: Any) -> Table:
@@ -142,7 +140,6 @@ class Learner:
     predict: Callable[[Any, Any, int], Record | None] | None = None
     writes: tuple[RecordClass, ...] = ()
     until_ms: int | None = None
-    seed: int = 0
     snapshot_every: int = SNAPSHOT_EVERY
     doc: str = ""
     module: str = field(default="", init=False)

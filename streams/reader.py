@@ -102,6 +102,7 @@ class KafkaLog:
         while position < end:
             for _, _, stored, reached in self._reader.fetch(READ_RECORDS, 0.05):
                 position = max(position, reached)
+                deadline = time.monotonic() + self._cluster.settings.restore_timeout_s
                 if stored is not None and stored.offset < end:
                     yield stored
             if position < end and time.monotonic() > deadline:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from heapq import heappush
 from typing import Protocol
 
-from streams.errors import DataError, SnapshotError, VersionSkew
+from streams.errors import SnapshotError, VersionSkew
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
 from streams.snapshot import open_model
@@ -89,15 +89,22 @@ def _fold_again(
     codec = unit.edge(step.learner.examples).codec if step.learner.examples in unit.edges else None
     codec = codec or unit.plan.codec(step.learner.examples)
     topic = unit.plan.topic(stream_of(step.learner.examples).topic)
+    following = step.version
     for stored in log.records(topic, unit.partition, start):
         n = header_number(stored.headers[HEADER])
-        if n < step.version or n in skipped:
+        if n < following or n in skipped:
+            following = max(following, n + 1)
             continue
+        if n > following:
+            raise SnapshotError(
+                f"{step.name}: example #{following} of {topic}[{unit.partition}] is gone, so the "
+                f"model cannot be folded again; the next one kept is #{n}"
+            )
+        following = n + 1
+        example = codec.decode(stored.value)
         try:
-            step.learn(codec.decode(stored.value), n)
-        except Exception as error:
-            if isinstance(error, DataError) and n in skipped:
-                raise
+            step.learn(example, n)
+        except Exception:  # as when it was first met
             skipped.add(n)
             return False
         if step.frozen:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.record import Record
 from streams.codec import Codec
-from streams.errors import DataError, ProcessorFault, Rollback
+from streams.errors import BrokerError, DataError, ProcessorFault, RegistryError, Rollback
 from streams.lineage import varint
 from streams.processor import Learner, Processor
 from streams.tables import TableStore, parents_of
@@ -62,7 +62,7 @@ class Step:
             if self.unit.refused and (self.name, trigger[0]) in self.unit.refused:
                 raise self.unit.refused[(self.name, trigger[0])]
             self.run(record, trigger)
-        except Rollback:
+        except (Rollback, BrokerError, RegistryError):
             raise
         except Exception as error:  # what a processor raises is its author's; the record is kept
             self.refuse(record, trigger, fault_of(error))

@@ -133,7 +133,8 @@ class Unit:
             step = self.steps[order]
             assert isinstance(step, FoldStep)
             step.expire(i, key, deadline)
-            self._drain()
+            if self._queue:
+                self._drain()
         self.time_ms = max(self.time_ms, time_ms)
 
     def _drain(self) -> None:

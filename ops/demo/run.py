@@ -28,6 +28,7 @@ from streams.topology import Topology
 SOURCE_FLOW, FLOW = "nycflights", "flights"
 WORKER_STOP_S = 20.0
 POLL_S = 0.5
+SCORES_WAIT_S = 0.5
 
 
 class WorkerDied(StreamsError):
@@ -216,7 +217,8 @@ def process(
         if ends is not None and all(done.get(place, 0) >= end for place, end in ends.items()):
             break
     seconds = time.monotonic() - began
-    board.refresh(1.0)
+    while board.refresh(SCORES_WAIT_S):
+        pass
     return seconds
 
 

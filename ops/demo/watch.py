@@ -62,13 +62,15 @@ class ScoreBoard:
         starts = {(t, n): 0 for t in self._codecs for n in range(counts[t])}
         self._reader = Reader(self.connection.cluster, "doa-demo", starts)
 
-    def refresh(self, wait_s: float = 0.0) -> None:
-        """Read what is new."""
-        for topic, _, stored, _ in self._reader.fetch(200, wait_s):
+    def refresh(self, wait_s: float = 0.0) -> bool:
+        """Read what is new; False when nothing came."""
+        fetched = self._reader.fetch(200, wait_s)
+        for topic, _, stored, _ in fetched:
             if stored is not None:
                 horizon, codec = self._codecs[topic]
                 score = codec.decode(stored.value)
                 self.latest[horizon][score.origin] = score
+        return bool(fetched)
 
     def merged(self, horizon: str) -> Score | None:
         """The score of all airports together."""

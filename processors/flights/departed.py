@@ -42,5 +42,4 @@ departed = Learner(
     model=DelayModel,
     predict=predict_departed,
     learn=learn_departed,
-    seed=7,
 )

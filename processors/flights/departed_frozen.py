@@ -32,5 +32,4 @@ departed_frozen = Learner(
     predict=predict_departed_frozen,
     learn=learn_departed,
     until_ms=FROZEN_FROM_MS,
-    seed=7,
 )

@@ -65,10 +65,18 @@ FLIGHTS = (Schedule, Departure, Arrival)
             touched_by=FLIGHTS,
         ),
         table(
-            "carrier", state=Carrier, key=("origin", "carrier"), parents="range", touched_by=FLIGHTS
+            "carrier",
+            state=Carrier,
+            key=("origin", "carrier"),
+            parents="latest",
+            touched_by=FLIGHTS,
         ),
         table(
-            "route", state=Route, key=("origin", "destination"), parents="range", touched_by=FLIGHTS
+            "route",
+            state=Route,
+            key=("origin", "destination"),
+            parents="latest",
+            touched_by=FLIGHTS,
         ),
         table(
             "aircraft", state=Aircraft, key=("origin", "tail"), parents="latest", touched_by=FLIGHTS

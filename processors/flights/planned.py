@@ -31,5 +31,4 @@ planned = Learner(
     model=DelayModel,
     predict=predict_planned,
     learn=learn_planned,
-    seed=7,
 )

@@ -31,5 +31,4 @@ planned_frozen = Learner(
     predict=predict_planned_frozen,
     learn=learn_planned,
     until_ms=FROZEN_FROM_MS,
-    seed=7,
 )
