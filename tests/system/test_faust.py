@@ -326,5 +326,4 @@ def test_outage_of_kafka_pauses_the_worker_and_costs_nothing(
     desk.announce(200)
     until("ready again", worker.ready, 60)
     until("three alerts", lambda: desk.alerts() == ["UA0", "UA1", "UA2"])
-    desk.control("drain")
-    assert worker.wait()[0] == 0
+    assert worker.end()[0] == 0
