@@ -100,6 +100,10 @@ class Record(AvroBase):
 
     stream: ClassVar[Stream | None] = None
 
+    # The Avro body of a record of a stream, kept by its encoder: such a record is encoded once,
+    # though it may also stand in others (a feature in an example) and in what is remembered.
+    __slots__ = ("_body",)
+
     def __init_subclass__(cls, *, stream: Stream | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.stream = stream

@@ -76,7 +76,8 @@ class Codec:
     def register(self) -> None:
         """Learn the id under which this codec writes."""
         self.prefix = MAGIC + self.registry.schema_id(self.subject, self.schema).to_bytes(4, "big")
-        compiled = compile_encoder(without_logical_types(self.schema), self.prefix)
+        schema = without_logical_types(self.schema)
+        compiled = compile_encoder(self.record, schema, self.prefix)
         self.encode = compiled or self.encode_plainly
 
     def encode_plainly(self, record: Record) -> bytes:

@@ -18,13 +18,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import groupby
-from struct import Struct
+from struct import Struct, pack
 from typing import Any
+
+from schemas.record import Record
+from schemas.rules import classes_in
 
 STRINGS_CACHED_MAX = 16_384
 LONGS_CACHED_MAX = 32_768
 INSTANT_MIN, INSTANT_MAX = 1 << 40, 1 << 42
 LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
+
+_BODY: Any = vars(Record)["_body"]  # the slot itself: asking a record for it may take long
 
 Encoder = Callable[[Any], bytes]
 
@@ -70,31 +75,44 @@ def encode_bytes(data: bytes) -> bytes:
     return encode_long(len(data)) + data
 
 
-def compile_encoder(schema: dict[str, Any], prefix: bytes) -> Encoder | None:
-    """A function from a record (an object whose `__dict__` holds the fields) to `prefix` and its
-    Avro body.
+def pack_doubles(numbers: list[float]) -> bytes:
+    """Doubles one after the other."""
+    return pack(f"<{len(numbers)}d", *numbers)
+
+
+def compile_encoder(record: type[Record], schema: dict[str, Any], prefix: bytes) -> Encoder | None:
+    """A function from a record to `prefix` and its Avro body.
+
+    The body of a record of a stream is left with it, for the encoders of records it stands in.
     """
     names: dict[str, Any] = {
+        **{f"class_{name}": nested for name, nested in classes_in(record).items()},
         "long": encode_long,
         "string": encode_string,
         "blob": encode_bytes,
         "pack": Struct("<d").pack,
         "pack_some": Struct("<cd").pack,
+        "pack_all": pack_doubles,
         "join": b"".join,
+        "kept": _BODY.__get__,
+        "keep": _BODY.__set__,
     }
     try:
-        body = _record(schema, names, {})
+        parts = _fields(schema, names, {})
     except KeyError:
         return None  # a type that only fastavro knows
-    source = f"def encode(r, head={prefix!r}):\n    return head + {body}(r)\n"
-    exec(source, names)  # compiles our own schema; see the module's docstring
+    lines = [f"def encode(r, head={prefix!r}):", "    d = r.__dict__"]
+    if record.stream is not None:
+        lines += [f"    body = join(({parts},))", "    keep(r, body)", "    return head + body"]
+    else:
+        lines += [f"    return join((head, {parts}))"]
+    exec("\n".join(lines), names)  # compiles our own schema; see the module's docstring
     encode: Encoder = names["encode"]
     return encode
 
 
-def _record(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]) -> str:
-    """Define the encoder of a record and return its name."""
-    function = known[schema["name"]] = f"record_{len(known)}"
+def _fields(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]) -> str:
+    """The expressions that encode the fields of a record whose `__dict__` is `d`."""
     parts: list[str] = []
     for plain, group in groupby(schema["fields"], key=lambda f: f["type"] == "double"):
         values = [(f["type"], f"d[{f['name']!r}]") for f in group]
@@ -104,7 +122,26 @@ def _record(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]
             parts.append(f"{pack}({', '.join(value for _, value in values)})")
         else:
             parts += [_value(kind, value, names, known) for kind, value in values]
-    source = f"def {function}(r):\n    d = r.__dict__\n    return join(({', '.join(parts)},))\n"
+    return ", ".join(parts)
+
+
+def _record(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]) -> str:
+    """Define the encoder of a nested record and return its name.
+
+    It takes the body that was kept, if there is one and it is of this class and no subclass.
+    """
+    function = known[schema["name"]] = f"record_{len(known)}"
+    parts = _fields(schema, names, known)
+    source = f"""
+def {function}(r):
+    if r.__class__ is class_{schema["name"]}:
+        try:
+            return kept(r)
+        except AttributeError:
+            pass
+    d = r.__dict__
+    return join(({parts},))
+"""
     exec(source, names)
     return function
 
@@ -117,6 +154,8 @@ def _value(kind: Any, value: str, names: dict[str, Any], known: dict[str, str]) 
         if kind["type"] == "record":
             return f"{_record(kind, names, known)}({value})"
         if kind["type"] == "array":
+            if kind["items"] == "double":
+                return f"(long(len(v)) + pack_all(v) + b'\\0' if (v := {value}) else b'\\0')"
             item = _value(kind["items"], "x", names, known)
             return (
                 f"(long(len(v)) + join([{item} for x in v]) + b'\\0' if (v := {value}) else b'\\0')"

@@ -123,6 +123,9 @@ class RegistryError(StreamsError):
     """The schema registry does not answer."""
 
 
+OUTAGES = (BrokerError, RegistryError)  # of the world around us: waited for, never a dead letter
+
+
 class SnapshotError(StreamsError):
     """A snapshot is not ours, not whole or not safe to load."""
 

@@ -23,11 +23,11 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from streams.broker import Cluster
 from streams.clients import END, stored_of, translated
 from streams.errors import (
+    OUTAGES,
     BrokerError,
     DataError,
     Fenced,
     Refusal,
-    RegistryError,
     Rollback,
     StreamsError,
 )
@@ -139,7 +139,7 @@ class FlowLoop:
                     self._forget()
                 except Fenced:
                     raise
-                except (BrokerError, RegistryError) as error:
+                except OUTAGES as error:
                     self._outage(error)
             if self.transaction.open:
                 self._commit()

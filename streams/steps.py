@@ -9,24 +9,21 @@ that changes state in place cannot promise that, so its failure rolls the batch 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import heappush
-from time import perf_counter_ns
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from schemas.record import Record
 from streams.codec import Codec
-from streams.errors import BrokerError, DataError, ProcessorFault, RegistryError, Rollback
+from streams.errors import DataError, ProcessorFault, Rollback
 from streams.lineage import varint
 from streams.processor import Learner, Processor
-from streams.tables import TableStore, parents_of
+from streams.tables import Entry, TableStore, Trigger, parents_of
 from streams.topology import AnyProcessor, outputs_of, stream_of
 
 if TYPE_CHECKING:
     from streams.unit import Unit
-
-Trigger = tuple[bytes, bytes, int]
 
 
 class Edge:
@@ -45,7 +42,10 @@ class Edge:
 
 
 class Step:
-    """One processor within one unit."""
+    """One processor within one unit, the `order`th of it."""
+
+    order = 0
+    stores: Sequence[TableStore] = ()
 
     def __init__(self, unit: Unit, processor: AnyProcessor) -> None:
         self.unit = unit
@@ -53,21 +53,6 @@ class Step:
         self.stamp = unit.plan.stamps[processor.name]
         self.edges = {c: unit.edge(c) for c in outputs_of(processor)}
         self.records_in = self.records_out = self.dead_letters = self.nanoseconds = 0
-
-    def deliver(self, record: Record, trigger: Trigger) -> None:
-        """Run, measured; a record that cannot be processed becomes a dead letter."""
-        self.records_in += 1
-        began = perf_counter_ns()
-        try:
-            if self.unit.refused and (self.name, trigger[0]) in self.unit.refused:
-                raise self.unit.refused[(self.name, trigger[0])]
-            self.run(record, trigger)
-        except (Rollback, BrokerError, RegistryError):
-            raise
-        except Exception as error:  # what a processor raises is its author's; the record is kept
-            self.refuse(record, trigger, fault_of(error))
-        finally:
-            self.nanoseconds += perf_counter_ns() - began
 
     def refuse(self, record: Record, trigger: Trigger, error: DataError) -> None:
         """Write the dead letter of a record."""
@@ -120,10 +105,13 @@ class FoldStep(Step):
         ]
         self.blank = [None] * len(self.stores)
         self.touched = {
-            record: [(i, s) for i, s in enumerate(self.stores) if record in s.table.touched_by]
+            record: [
+                (i, s, s.key_of, s.entries)
+                for i, s in enumerate(self.stores)
+                if record in s.table.touched_by
+            ]
             for record in processor.reads
         }
-        self.order = 0
         self.in_place = any(store.in_place for store in self.stores)
 
     def run(self, record: Record, trigger: Trigger) -> None:
@@ -131,46 +119,55 @@ class FoldStep(Step):
         returns.
         """
         states: list[Any] = self.blank.copy()
-        touched = []
-        for i, store in self.touched[record.__class__]:
-            key = store.key_of(record)
+        touched: list[tuple[int, TableStore, str, Entry | None]] = []
+        for i, store, key_of, entries in self.touched[record.__class__]:
+            key = key_of(record)
             if key is not None:
-                entry = store.get(key)
+                entry = entries.get(key)
                 touched.append((i, store, key, entry))
                 if entry is not None:
-                    states[i] = entry.value
+                    states[i] = store.value_of(entry)
         try:
             after, outputs = self.function(tuple(states), record)
             if len(after) != len(states):
                 raise ProcessorFault(
                     f"{self.name} returned {len(after)} states; {len(states)} were expected"
                 )
-            for i, store, _, _ in touched:
-                store.check(after[i])
+            known: list[tuple[TableStore, Entry]] = []
+            for i, store, _, entry in touched:
+                new = after[i]
+                if new is not None and new.__class__ is not store.state:
+                    store.refuse(new)
+                if entry is not None:
+                    known.append((store, entry))
             if outputs:
-                entries = [(store, entry) for _, store, _, entry in touched if entry is not None]
-                self.unit.emit(self, outputs, parents_of(trigger[0], entries))
+                self.unit.emit(self, outputs, parents_of(trigger[0], known))
         except Exception as error:
             if self.in_place:
                 raise Rollback(self.name, trigger[0], error) from error
             raise
-        for i, store, key, _ in touched:
+        for i, store, key, entry in touched:
             new = after[i]
-            if new is not states[i] or (store.in_place and new is not None):
-                self._remember(i, store, key, new, trigger)
+            if new is not states[i] or store.in_place:
+                self._remember(i, store, key, entry, new, trigger)
 
-    def _remember(self, i: int, store: TableStore, key: str, new: Any, trigger: Trigger) -> None:
-        if new is None:
+    def _remember(
+        self, i: int, store: TableStore, key: str, entry: Entry | None, new: Any, trigger: Trigger
+    ) -> None:
+        if entry is None:
+            if new is not None:
+                deadline = store.create(key, new, self.unit.time_ms, trigger)
+                if deadline is not None:
+                    heappush(self.unit.timers, (deadline, key, self.order, i))
+        elif new is None:
             store.delete(key)
-            return
-        deadline = store.put(key, new, self.unit.time_ms, trigger)
-        if deadline is not None:
-            heappush(self.unit.timers, (deadline, key, self.order, i))
+        else:
+            store.update(key, entry, new, self.unit.time_ms, trigger)
 
     def expire(self, i: int, key: str, deadline: int) -> None:
         """Forget an entry whose deadline has passed, and write what the fold says about it."""
         store = self.stores[i]
-        entry = store.get(key)
+        entry = store.entries.get(key)
         if entry is None or entry.deadline is None or entry.deadline < deadline:
             return  # deleted since, and perhaps made anew, with a timer of its own
         if entry.deadline > deadline:
@@ -180,7 +177,9 @@ class FoldStep(Step):
         if self.expired_function is not None:
             parents = parents_of(None, [(store, entry)])
             try:
-                self.unit.emit(self, self.expired_function(entry.value, deadline), parents)
+                self.unit.emit(
+                    self, self.expired_function(store.value_of(entry), deadline), parents
+                )
             except Exception as error:  # as in `deliver`; here the entry is what is kept
                 self.dead_letters += 1
                 self.unit.dead_entry(self.name, store, key, parents, fault_of(error))
@@ -194,11 +193,12 @@ class SingleFoldStep(FoldStep):
         """Look up the entry of the record's key, call the function, remember what it returns."""
         store = self.stores[0]
         key = store.key_of(record)
-        entry = None if key is None else store.get(key)
-        state = None if entry is None else entry.value
+        entry = None if key is None else store.entries.get(key)
+        state = None if entry is None else store.value_of(entry)
         try:
             after, outputs = self.function(state, record)
-            store.check(after)
+            if after is not None and after.__class__ is not store.state:
+                store.refuse(after)
             if outputs:
                 known = () if entry is None else ((store, entry),)
                 self.unit.emit(self, outputs, parents_of(trigger[0], known))
@@ -206,8 +206,8 @@ class SingleFoldStep(FoldStep):
             if self.in_place:
                 raise Rollback(self.name, trigger[0], error) from error
             raise
-        if key is not None and (after is not state or (self.in_place and after is not None)):
-            self._remember(0, store, key, after, trigger)
+        if key is not None and (after is not state or self.in_place):
+            self._remember(0, store, key, entry, after, trigger)
 
 
 class LearnerStep(Step):

@@ -18,6 +18,7 @@ from streams.errors import ProcessorFault
 from streams.lineage import RANGE, pack_range, read_varint, varint
 from streams.processor import Parents, Table
 
+Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, its place, its number
 PARENTS_MAX = 64
 SEPARATOR = "\x1f"
 
@@ -45,6 +46,7 @@ class TableStore:
         self.prefix = f"{processor}/{table.name}/"
         self.entries: dict[str, Entry] = {}
         self.dirty: dict[str, bool] = {}  # key -> whether the changelog has heard of it
+        self.state = table.state
         self.in_place = table.in_place
         self.expires = table.expires
         self.renews = table.renews and table.expires is not None
@@ -52,40 +54,37 @@ class TableStore:
         self.note = _NOTES[table.parents]
         self.ranged = table.parents == "range"
 
-    def get(self, key: str) -> Entry | None:
-        """The entry of a key, decoded."""
-        entry = self.entries.get(key)
-        if entry is not None and entry.value.__class__ is bytes:
-            entry.value = self.codec.decode(entry.value)
-        return entry
+    def value_of(self, entry: Entry) -> Any:
+        """The value of an entry, decoded when it is first asked for."""
+        value = entry.value
+        if value.__class__ is bytes:
+            value = entry.value = self.codec.decode(value)
+        return value
 
-    def put(
-        self, key: str, value: Any, now_ms: int, trigger: tuple[bytes, bytes, int]
-    ) -> int | None:
-        """Remember a value; returns the deadline of a new entry. That of a renewed one moves on
-        its own: its
-        timer, when it fires, is set again.
+    def create(self, key: str, value: Any, now_ms: int, trigger: Trigger) -> int | None:
+        """Remember a value under a new key; returns its deadline."""
+        self.dirty.setdefault(key, False)
+        deadline = None if self.expires is None else now_ms + self.expires
+        self.entries[key] = Entry(value, deadline, self.note(None, trigger), False)
+        return deadline
+
+    def update(self, key: str, entry: Entry, value: Any, now_ms: int, trigger: Trigger) -> None:
+        """Remember a new value. The deadline of an entry that renews moves on its own: its timer,
+        when it fires, is set again.
         """
-        entry = self.entries.get(key)
-        if entry is None:
-            self.dirty.setdefault(key, False)
-            deadline = None if self.expires is None else now_ms + self.expires
-            self.entries[key] = Entry(value, deadline, self.note(None, trigger), False)
-            return deadline
-        self.dirty.setdefault(key, entry.stored)
+        if key not in self.dirty:
+            self.dirty[key] = entry.stored
         entry.value = value
         entry.parents = self.note(entry.parents, trigger)
         if self.renews:
             entry.deadline = now_ms + (self.expires or 0)
-        return None
 
-    def check(self, value: Any) -> None:
-        """ProcessorFault for what is no state of this table, before any of it is believed."""
-        if value is not None and value.__class__ is not self.table.state:
-            raise ProcessorFault(
-                f"{self.prefix}: a {type(value).__name__} was returned; "
-                f"a {self.table.state.__name__} or None was expected"
-            )
+    def refuse(self, value: Any) -> None:
+        """Raise ProcessorFault for a value that is no state of this table."""
+        raise ProcessorFault(
+            f"{self.prefix}: a {type(value).__name__} was returned; "
+            f"a {self.state.__name__} or None was expected"
+        )
 
     def delete(self, key: str) -> None:
         """Forget a key; a tombstone is owed only if the changelog ever heard of it."""
@@ -192,7 +191,7 @@ def _range_of(reference: bytes) -> tuple[bytes, int, int]:
     return reference[:4] + varint(where & ~RANGE), first, first + length
 
 
-def _note_all(parents: Any, trigger: tuple[bytes, bytes, int]) -> Any:
+def _note_all(parents: Any, trigger: Trigger) -> Any:
     if parents is None:
         return (trigger[0],)
     if trigger[0] in parents or len(parents) >= PARENTS_MAX:
@@ -200,11 +199,11 @@ def _note_all(parents: Any, trigger: tuple[bytes, bytes, int]) -> Any:
     return (*parents, trigger[0])
 
 
-def _note_latest(_: Any, trigger: tuple[bytes, bytes, int]) -> Any:
+def _note_latest(_: Any, trigger: Trigger) -> Any:
     return (trigger[0],)
 
 
-def _note_range(parents: Any, trigger: tuple[bytes, bytes, int]) -> Any:
+def _note_range(parents: Any, trigger: Trigger) -> Any:
     _, place, number = trigger
     if parents is None:
         return {place: [number, number]}

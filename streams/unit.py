@@ -1,10 +1,9 @@
 """A unit: one partition of a flow, as a function of the records it is given.
 
 It knows nothing of Kafka. The transactional loop and the in-memory driver both feed it, record by
-record in the
-merged order; it runs each through all processors to the end before the next, and gathers what has
-to be written: outputs, dead
-letters, changelog and journal. Restoring it from those topics gives the same unit.
+record in the merged order; it runs each through all processors to the end before the next, and
+gathers what has to be written: outputs, dead letters, changelog and journal. Restoring it from
+those topics gives the same unit.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from heapq import heappop
+from time import perf_counter_ns
 from typing import Any
 
 from schemas.internal import SeenIds, UnitState
 from schemas.record import Record
 from streams.dead_letter import dead_letter_headers
-from streams.errors import DataError, Duplicate, ProcessorFault
+from streams.errors import OUTAGES, DataError, Duplicate, ProcessorFault, Rollback
 from streams.lineage import HEADER, header_number, pack_header, varint
 from streams.merge import Input
 from streams.partition import partition_of
@@ -25,22 +25,19 @@ from streams.plan import Plan
 from streams.processor import RecordClass
 from streams.seen import Seen
 from streams.snapshot import seal_model
-from streams.steps import Edge, FoldStep, LearnerStep, Step, Trigger, step_of
-from streams.tables import TableStore
+from streams.steps import Edge, FoldStep, LearnerStep, Step, fault_of, step_of
+from streams.tables import TableStore, Trigger
 from streams.taken import Taken
 from streams.topology import stream_of
 
 STATE_HEADER = "doa-state"
-
 
 # A record to be written to the unit's partition of a topic: topic, key, value, headers.
 Output = tuple[str, str | bytes | None, bytes | None, list[tuple[str, bytes]]]
 
 
 class Unit:
-    """One partition of a flow. `offset_hint(topic)` says an offset that no later record lies
-    below.
-    """
+    """One partition of a flow. `offset_hint(topic)`: no later record lies below it."""
 
     def __init__(
         self, plan: Plan, partition: int, partitions: int, offset_hint: Any = None
@@ -58,12 +55,12 @@ class Unit:
         self.edges: dict[RecordClass, Edge] = {}
         self._queue: deque[tuple[Record, Trigger, list[Step]]] = deque()
         self.steps = [step_of(self, p) for p in plan.flow.steps]
-        self._wire()
+        for order, step in enumerate(self.steps):
+            step.order = order
+        for record, edge in self.edges.items():
+            edge.readers = self._steps_reading(record)
         self._places = [
-            (
-                plan.single_place(i.name, partition, False),
-                plan.single_place(i.name, partition, True),
-            )
+            tuple(plan.single_place(i.name, partition, derived) for derived in (False, True))
             for i in plan.inputs
         ]
         self._readers = [self._steps_reading(i.record) for i in plan.inputs]
@@ -72,13 +69,6 @@ class Unit:
         self.seen = {i.name: Seen(i) for i in plan.inputs if i.unique}
         self._item: Input | None = None
         self.taken = Taken([i.name for i in plan.inputs])
-
-    def _wire(self) -> None:
-        for order, step in enumerate(self.steps):
-            if isinstance(step, FoldStep):
-                step.order = order
-        for record, edge in self.edges.items():
-            edge.readers = self._steps_reading(record)
 
     def _steps_reading(self, record: RecordClass) -> list[Step]:
         names = self.plan.readers.get(record, [])
@@ -138,11 +128,26 @@ class Unit:
         self.time_ms = max(self.time_ms, time_ms)
 
     def _drain(self) -> None:
+        """Deliver what is queued, and what comes of it, to the end. Each delivery is measured; a
+        record that cannot be processed becomes a dead letter.
+        """
         queue = self._queue
+        began = perf_counter_ns()
         while queue:
             record, trigger, steps = queue.popleft()
             for step in steps:
-                step.deliver(record, trigger)
+                step.records_in += 1
+                try:
+                    if self.refused and (step.name, trigger[0]) in self.refused:
+                        raise self.refused[(step.name, trigger[0])]
+                    step.run(record, trigger)
+                except (Rollback, *OUTAGES):
+                    raise
+                except Exception as error:  # what a processor raises is its author's; it is kept
+                    step.refuse(record, trigger, fault_of(error))
+                ended = perf_counter_ns()
+                step.nanoseconds += ended - began
+                began = ended
 
     def _trigger(self, item: Input) -> Trigger:
         foreign, derived = self._places[item.source]
@@ -168,28 +173,32 @@ class Unit:
     ) -> None:
         """Encode all that a step wrote for one record; then write it, and queue it for readers."""
         encoded = []
+        edges, count = step.edges, self.partitions
         for record in records:
-            edge = step.edges.get(record.__class__)
+            edge = edges.get(record.__class__)
             if edge is None:
                 raise ProcessorFault(
                     f"{step.name} wrote a {type(record).__name__}, which it does not declare"
                 )
             key = getattr(record, edge.key)
-            if partition_of(key, self.partitions) != self.partition:
+            if count > 1 and partition_of(key, count) != self.partition:
                 raise ProcessorFault(
                     f"{step.name} wrote key {key!r}, which another partition holds"
                 )
             encoded.append((edge, record, key, edge.codec.encode(record)))
         if not encoded:
             return
-        if len(parents) > 1:
+        if len(parents) == 1:
+            tail = b"".join((step.stamp, model, b"\x01", parents[0]))
+        else:
             parents = list(dict.fromkeys(parents))
-        tail = step.stamp + model + varint(len(parents)) + b"".join(parents)
+            tail = b"".join((step.stamp, model, varint(len(parents)), *parents))
+        outputs = self.outputs
         for edge, record, key, value in encoded:
             n = edge.n
             edge.n = n + 1
             number = varint(n)
-            self.outputs.append((edge.topic, key, value, [(HEADER, b"\x01" + number + tail)]))
+            outputs.append((edge.topic, key, value, [(HEADER, b"\x01" + number + tail)]))
             self.bytes_out += len(value)
             if edge.readers:
                 self._queue.append((record, (edge.place + number, edge.place, n), edge.readers))
@@ -202,11 +211,8 @@ class Unit:
         assert self.plan.keys is not None, "a flow with learners runs with signing keys"
         step.generation += 1
         edge = step.edges[learner.snapshots]
-        hint = (
-            -1
-            if step.frozen
-            else self.offset_hint(self.plan.topic(stream_of(learner.examples).topic))
-        )
+        examples = self.plan.topic(stream_of(learner.examples).topic)
+        hint = -1 if step.frozen else self.offset_hint(examples)
         record = seal_model(
             learner.snapshots,
             self.plan.keys,
@@ -276,7 +282,7 @@ class Unit:
         outputs = self.outputs
         changelog = self.plan.topic(self.plan.flow.changelog)
         for step in self.steps:
-            for store in step.stores if isinstance(step, FoldStep) else ():
+            for store in step.stores:
                 for key, value, head in store.flush():
                     outputs.append((changelog, key, value, [(STATE_HEADER, head)] if value else []))
         for seen in self.seen.values():
