@@ -37,9 +37,12 @@ def sealed_ends(flow: Flow, connection: Connection) -> dict[tuple[str, int], int
 
 
 def committed(flow: Flow, connection: Connection) -> dict[tuple[str, int], int]:
-    """How far the group of a flow has come."""
+    """How far the group of a flow has come in its inputs."""
     prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
-    return connection.cluster.committed(prefix + flow.name)
+    counts = connection.cluster.partitions()
+    topics = [prefix + name for name in (*(stream_of(c).topic for c in flow.inputs), flow.clock)]
+    places = [(topic, number) for topic in topics for number in range(counts.get(topic, 0))]
+    return connection.cluster.committed(prefix + flow.name, places)
 
 
 @dataclass
