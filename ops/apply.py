@@ -19,6 +19,7 @@ from streams.codec import Codec
 from streams.errors import BrokerError, TopologyError
 from streams.plan import Plan
 from streams.registry import ConfluentRegistry
+from streams.settings import prefix_of
 from streams.topology import Flow, Topology, outputs_of, stream_of
 from streams.validation import checked
 
@@ -61,7 +62,7 @@ def wishes(
     topology: Topology, namespace: str, partitions: int | None = None
 ) -> dict[str, TopicWish]:
     """Every topic of a topology; `partitions` overrides what the streams declare."""
-    prefix = f"{namespace}." if namespace else ""
+    prefix = prefix_of(namespace)
     found: dict[str, TopicWish] = {}
     for record in topology.records.values():
         stream = stream_of(record)
@@ -149,7 +150,7 @@ def reset(
     its group, whose static
     members leave late, need not be waited for (`group_too=False`). Run `apply` afterwards.
     """
-    prefix = f"{cluster.settings.namespace}." if cluster.settings.namespace else ""
+    prefix = cluster.settings.prefix
     written = [stream_of(c).topic for p in flow.processors for c in outputs_of(p)]
     names = [*written, flow.changelog, flow.journal, flow.clock, flow.control]
     if inputs_too:

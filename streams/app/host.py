@@ -37,7 +37,7 @@ class Host(faust.App):
     hosted: list[Hosted]
     topology: Topology
     registry: Registry
-    namespace: str
+    prefix: str
     partitions: dict[str, int]
     port_holder: socket.socket
 
@@ -84,7 +84,7 @@ def build_app(
     """
     seal_codecs()
     holder = _held_port(settings.web_port)
-    group = f"{settings.namespace}.{name}" if settings.namespace else name
+    group = settings.prefix + name
     app = Host(
         group,
         broker=[f"kafka://{server.strip()}" for server in cluster.bootstrap.split(",")],
@@ -115,7 +115,7 @@ def build_app(
     )
     app.port_holder = holder
     app.hosted = [loop if isinstance(loop, Hosted) else Hosted(loop) for loop in loops]
-    app.topology, app.registry, app.namespace = topology, registry, settings.namespace
+    app.topology, app.registry, app.prefix = topology, registry, settings.prefix
     app.partitions = cluster.partitions()
     app.boot_strategy = LoopsFirst(app)
     app.transport = CommittedTransport(app.conf.broker_consumer, app)
