@@ -28,6 +28,7 @@ from streams.topology import Topology
 
 HOST = "127.0.0.1"
 SESSION_S = 10.0
+METADATA_AGE_S = 2.0
 START_CANCEL_S = 2.0
 
 
@@ -93,6 +94,9 @@ def build_app(
         broker_heartbeat_interval=SESSION_S / 4,
         consumer_group_instance_id=group if loops else None,
         consumer_auto_offset_reset="earliest",
+        # A broker that has just started may not know a topic yet; a member that joins its group
+        # then is given nothing, and would by default ask again only after five minutes.
+        consumer_metadata_max_age_ms=int(METADATA_AGE_S * 1_000),
         processing_guarantee="at_least_once",
         producer_acks=-1,
         store="memory://",

@@ -57,7 +57,7 @@ def counting(**options: Any) -> Any:
 
 def store(**options: Any) -> TableStore:
     entry: Table = table("guests", state=Guests, **options)
-    return TableStore("counts", entry, None)  # type: ignore[arg-type] # nothing is encoded
+    return TableStore("counts", entry, None)  # type: ignore[arg-type]
 
 
 texts = st.text(st.sampled_from(f'a"[\\{SEPARATOR}'), max_size=4)
