@@ -33,7 +33,7 @@ pytestmark = pytest.mark.broker
 PACKAGE = "ops.examples.agents.desk"
 WORKER = ("-m", "ops", "--app", PACKAGE, "worker", "desk")
 PARTITIONS = 2
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 def until(what: str, check: Callable[[], Any], seconds: float = WAIT_S) -> Any:
