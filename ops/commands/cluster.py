@@ -55,8 +55,7 @@ def apply_command(
 def reset_command(packages: tuple[str, ...], flow: str, inputs: bool, yes: bool) -> None:
     """Forget what FLOW wrote, its state and its offsets: it begins anew at the next start.
 
-    Dead letters that other flows of its domain write to the same topic are kept, and so are its
-    own then.
+    Its dead letters stay if another flow that is loaded writes to the same topic.
 
     Example: doa reset flights
     """
