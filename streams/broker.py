@@ -30,12 +30,12 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from streams.reader import KafkaLog
 
-PASSING_CODES = {  # why a group cannot be deleted now, but soon
-    KafkaError.NON_EMPTY_GROUP,
+MOVING_CODES = {  # why a group's coordinator does not answer now, but soon
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
+PASSING_PAUSE_S = 0.25
 
 
 class Cluster:
@@ -210,18 +210,34 @@ class Cluster:
             # `read_committed` would wait for open transactions, even for that of a dead worker.
             level = {"isolation.level": "read_uncommitted"}
             self._askers[group] = self.consumer(group, **level)
+        deadline = time.monotonic() + self.settings.request_timeout_s
         with translated("committed"):
-            found = self._askers[group].committed(asked, self.settings.request_timeout_s)
-        for p in found:
-            if p.error is not None:
-                raise BrokerError(f"{p.topic}[{p.partition}]: {p.error.str()}")
+            while (found := self._asked(group, asked, deadline)) is None:
+                time.sleep(PASSING_PAUSE_S)
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def _asked(
+        self, group: str, asked: list[TopicPartition], deadline: float
+    ) -> list[TopicPartition] | None:
+        """The answer, or None while the coordinator moves, which the client leaves to its user."""
+        try:
+            timeout = max(deadline - time.monotonic(), PASSING_PAUSE_S)
+            found: list[TopicPartition] = self._askers[group].committed(asked, timeout)
+            for p in found:
+                if p.error is not None:
+                    raise KafkaException(p.error)
+        except KafkaException as error:
+            if error.args[0].code() in MOVING_CODES and time.monotonic() < deadline:
+                return None
+            raise
+        return found
 
     def forget_group(self, group: str, wait_s: float) -> None:
         """Delete a consumer group; its static members leave only when their session ends, so this
         may wait.
         """
         deadline = time.monotonic() + wait_s
+        passing = {KafkaError.NON_EMPTY_GROUP, *MOVING_CODES}
         while True:
             try:
                 self.admin().delete_consumer_groups([group])[group].result()
@@ -230,11 +246,11 @@ class Cluster:
                 cause = error.args[0]
                 if cause.code() == KafkaError.GROUP_ID_NOT_FOUND:
                     return
-                if cause.code() not in PASSING_CODES or time.monotonic() > deadline:
+                if cause.code() not in passing or time.monotonic() > deadline:
                     raise BrokerError(
                         f"group {group} cannot be forgotten ({cause.str()}); stop its workers first"
                     ) from error
-            time.sleep(0.25)
+            time.sleep(PASSING_PAUSE_S)
 
     def _each(self, futures: dict[Any, Any], *tolerated: int) -> None:
         for name, future in futures.items():
