@@ -19,6 +19,7 @@ from streams.codec import Codec
 from streams.errors import BrokerError, TopologyError
 from streams.plan import Plan
 from streams.registry import ConfluentRegistry
+from streams.settings import prefix_of
 from streams.topology import Flow, Topology, outputs_of, stream_of
 from streams.validation import checked
 
@@ -61,7 +62,7 @@ def wishes(
     topology: Topology, namespace: str, partitions: int | None = None
 ) -> dict[str, TopicWish]:
     """Every topic of a topology; `partitions` overrides what the streams declare."""
-    prefix = f"{namespace}." if namespace else ""
+    prefix = prefix_of(namespace)
     found: dict[str, TopicWish] = {}
     for record in topology.records.values():
         stream = stream_of(record)
@@ -140,27 +141,39 @@ def apply(
 
 
 def reset(
-    flow: Flow, cluster: Cluster, *, inputs_too: bool = False, group_too: bool = True
+    topology: Topology,
+    flow: Flow,
+    cluster: Cluster,
+    *,
+    inputs_too: bool = False,
+    group_too: bool = True,
 ) -> list[str]:
     """Delete what a flow wrote, its state and its offsets, so that it begins anew; the topics that
     were deleted.
 
     With `inputs_too` the event topics it reads go as well; all its offsets go with them, so that
-    its group, whose static
-    members leave late, need not be waited for (`group_too=False`). Run `apply` afterwards.
+    its group, whose static members leave late, need not be waited for (`group_too=False`). Its
+    dead letters go unless other flows of the topology write to the same topic, from which none
+    could be taken out. Run `apply` afterwards.
     """
-    prefix = f"{cluster.settings.namespace}." if cluster.settings.namespace else ""
+    prefix = cluster.settings.prefix
     written = [stream_of(c).topic for p in flow.processors for c in outputs_of(p)]
     names = [*written, flow.changelog, flow.journal, flow.clock, flow.control]
     if inputs_too:
         names += [stream_of(c).topic for c in flow.inputs]
-    names.append(flow.dead_letter)
+    if not buried_with(topology, flow):
+        names.append(flow.dead_letter)
     present = cluster.partitions()
     doomed = [prefix + n for n in dict.fromkeys(names) if prefix + n in present]
     if group_too:
         cluster.forget_group(prefix + flow.name, GROUP_EMPTY_WAIT_S)
     cluster.delete(doomed)
     return doomed
+
+
+def buried_with(topology: Topology, flow: Flow) -> list[str]:
+    """The other flows whose dead letters are in the topic of this one's."""
+    return [name for name in topology.buriers(flow.dead_letter) if name != flow.name]
 
 
 def _await_topics(cluster: Cluster, names: set[str]) -> None:

@@ -53,7 +53,10 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nFlows and topics complete in bash (or zsh, fish) after:\n"
+    '  eval "$(_DOA_COMPLETE=bash_source doa)"',
 )
 @click.option(
     "--app",

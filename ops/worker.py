@@ -55,7 +55,7 @@ def run_worker(
     check_topics(topology, chosen, connection)
     home = home_of(settings)
     slots = {
-        f.name: take_slot(home / "slots", _group(f, settings), slot) for f in chosen if f.steps
+        f.name: take_slot(home / "slots", settings.prefix + f.name, slot) for f in chosen if f.steps
     }
     hosted = [h for f in chosen for h in _hosted(topology, f, connection, slots, source_options)]
     if not hosted:
@@ -161,10 +161,6 @@ def _run(
     finally:
         path.unlink(missing_ok=True)
     return 0
-
-
-def _group(flow: Flow, settings: Settings) -> str:
-    return f"{settings.namespace}.{flow.name}" if settings.namespace else flow.name
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -31,6 +30,13 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from streams.reader import KafkaLog
 
+MOVING_CODES = {  # why a group's coordinator does not answer now, but soon
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
+PASSING_PAUSE_S = 0.25
+
 
 class Cluster:
     """A Kafka cluster, reached as the settings say."""
@@ -40,6 +46,7 @@ class Cluster:
         self.settings = settings
         self._base = base_config(bootstrap, settings)
         self._admin: AdminClient | None = None
+        self._askers: dict[str, Consumer] = {}
 
     def admin(self) -> AdminClient:
         """The admin client, made when first needed."""
@@ -188,19 +195,49 @@ class Cluster:
             futures = self.admin().describe_configs(resources) if resources else {}
             return {r.name: {k: v.value for k, v in f.result().items()} for r, f in futures.items()}
 
-    def committed(self, group: str) -> dict[tuple[str, int], int]:
-        """How far a consumer group has come, by partition."""
-        with translated("list_consumer_group_offsets"):
-            asked = [ConsumerGroupTopicPartitions(group)]
-            futures = self.admin().list_consumer_group_offsets(asked)
-            found = next(iter(futures.values())).result().topic_partitions
+    def committed(
+        self, group: str, partitions: Iterable[tuple[str, int]]
+    ) -> dict[tuple[str, int], int]:
+        """How far a consumer group has come in these partitions, where it has committed at all.
+
+        Asked as a consumer of the group that never joins it: the admin client, asked for the
+        offsets of a group whose coordinator is not there yet, ends the process (librdkafka #5040).
+        """
+        asked = [TopicPartition(t, p) for t, p in partitions]
+        if not asked:
+            return {}
+        if group not in self._askers:
+            # `read_committed` would wait for open transactions, even for that of a dead worker.
+            level = {"isolation.level": "read_uncommitted"}
+            self._askers[group] = self.consumer(group, **level)
+        deadline = time.monotonic() + self.settings.request_timeout_s
+        with translated("committed"):
+            while (found := self._asked(group, asked, deadline)) is None:
+                time.sleep(PASSING_PAUSE_S)
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def _asked(
+        self, group: str, asked: list[TopicPartition], deadline: float
+    ) -> list[TopicPartition] | None:
+        """The answer, or None while the coordinator moves, which the client leaves to its user."""
+        try:
+            timeout = max(deadline - time.monotonic(), PASSING_PAUSE_S)
+            found: list[TopicPartition] = self._askers[group].committed(asked, timeout)
+            for p in found:
+                if p.error is not None:
+                    raise KafkaException(p.error)
+        except KafkaException as error:
+            if error.args[0].code() in MOVING_CODES and time.monotonic() < deadline:
+                return None
+            raise
+        return found
 
     def forget_group(self, group: str, wait_s: float) -> None:
         """Delete a consumer group; its static members leave only when their session ends, so this
         may wait.
         """
         deadline = time.monotonic() + wait_s
+        passing = {KafkaError.NON_EMPTY_GROUP, *MOVING_CODES}
         while True:
             try:
                 self.admin().delete_consumer_groups([group])[group].result()
@@ -209,11 +246,11 @@ class Cluster:
                 cause = error.args[0]
                 if cause.code() == KafkaError.GROUP_ID_NOT_FOUND:
                     return
-                if cause.code() != KafkaError.NON_EMPTY_GROUP or time.monotonic() > deadline:
+                if cause.code() not in passing or time.monotonic() > deadline:
                     raise BrokerError(
                         f"group {group} cannot be forgotten ({cause.str()}); stop its workers first"
                     ) from error
-            time.sleep(0.25)
+            time.sleep(PASSING_PAUSE_S)
 
     def _each(self, futures: dict[Any, Any], *tolerated: int) -> None:
         for name, future in futures.items():

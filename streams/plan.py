@@ -15,6 +15,7 @@ from schemas.record import Record, Stream
 from streams.codec import Codec, Registry
 from streams.lineage import DERIVED, FOREIGN, pack_stamp, place
 from streams.processor import Processor, RecordClass, Table
+from streams.settings import prefix_of
 from streams.snapshot import Keys
 from streams.topology import AnyProcessor, Flow, outputs_of, stream_of
 
@@ -43,7 +44,7 @@ class Plan:
         self, flow: Flow, registry: Registry, namespace: str = "", keys: Keys | None = None
     ) -> None:
         self.flow = flow
-        self.namespace = namespace
+        self.prefix = prefix_of(namespace)
         self.registry = registry
         self.keys = keys
         self._codecs: dict[tuple[type[Record], str], Codec] = {}
@@ -60,7 +61,7 @@ class Plan:
 
     def topic(self, name: str) -> str:
         """The topic in the cluster: with the namespace, if there is one."""
-        return f"{self.namespace}.{name}" if self.namespace else name
+        return self.prefix + name
 
     def codec(self, record: RecordClass) -> Codec:
         """The codec of a stream."""

@@ -65,7 +65,8 @@ class Table:
         ms after its creation (with `renews`: after its last write) at which an entry is forgotten.
     parents
         Which ids an entry keeps: of "all" records that wrote it, of the "latest", or a "range"
-        from the first to the last.
+        from the first to the last. Of more than 64, "all" keeps a range of each partition: it names
+        every one of them, and others that lie between.
     in_place
         The function may change the state it was given. If it raises, the batch is rolled back and
         run again without the record.

@@ -86,8 +86,7 @@ def _fold_again(
     if start < 0:
         step.frozen = True
         return True
-    codec = unit.edge(step.learner.examples).codec if step.learner.examples in unit.edges else None
-    codec = codec or unit.plan.codec(step.learner.examples)
+    codec = unit.plan.codec(step.learner.examples)
     topic = unit.plan.topic(stream_of(step.learner.examples).topic)
     following = step.version
     for stored in log.records(topic, unit.partition, start):

@@ -59,3 +59,17 @@ class Settings(BaseSettings):
     stuck_s: float = Field(
         60.0, description="Records ahead and no progress for so long: the worker exits."
     )
+
+    @property
+    def prefix(self) -> str:
+        """What the names of all our topics and groups begin with in the cluster."""
+        return prefix_of(self.namespace)
+
+
+def prefix_of(namespace: str) -> str:
+    """What the names of all topics and groups of a namespace begin with; nothing if it has none.
+
+    >>> prefix_of("twin") + "flights.event.departure", prefix_of("") + "flights"
+    ('twin.flights.event.departure', 'flights')
+    """
+    return f"{namespace}." if namespace else ""

@@ -9,6 +9,7 @@ used.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
@@ -170,12 +171,23 @@ def _key_function(table: Table) -> Callable[[Any], str | None]:
         single: Callable[[Any], str | None] = attrgetter(table.key[0])
         return single if _is_text(table) else lambda r: None if (k := single(r)) is None else str(k)
     many = attrgetter(*table.key)
+    separators = len(table.key) - 1
 
     def key_of(record: Any) -> str | None:
         parts = many(record)
-        return None if None in parts else SEPARATOR.join(map(str, parts))
+        if None in parts:
+            return None
+        key = SEPARATOR.join(map(str, parts))
+        return key if key.count(SEPARATOR) == separators else _quoted(parts)
 
     return key_of
+
+
+def _quoted(parts: tuple[Any, ...]) -> str:
+    """The key of parts that contain the separator: it begins with more of them than any plain key
+    holds, and the quoted parts hold none, so that it is the key of no other parts.
+    """
+    return SEPARATOR * len(parts) + json.dumps([str(part) for part in parts])
 
 
 def _is_text(table: Table) -> bool:
@@ -184,19 +196,32 @@ def _is_text(table: Table) -> bool:
 
 
 def _range_of(reference: bytes) -> tuple[bytes, int, int]:
-    """Place of the single records, first and last of a packed range."""
+    """Place of the single records, first and last of what a reference names: a range, or one."""
     where, at = read_varint(reference, 4)
     first, at = read_varint(reference, at)
-    length, _ = read_varint(reference, at)
+    length = read_varint(reference, at)[0] if where & RANGE else 0
     return reference[:4] + varint(where & ~RANGE), first, first + length
+
+
+def _as_ranges(references: Iterable[bytes]) -> tuple[bytes, ...]:
+    """One reference to each place, from the first to the last record that is named there."""
+    ranges: Any = None
+    for reference in references:
+        place, first, last = _range_of(reference)
+        ranges = _note_range(ranges, (reference, place, first))
+        ranges = _note_range(ranges, (reference, place, last))
+    return tuple(
+        pack_range(place, first, last) if first < last else place + varint(first)
+        for place, (first, last) in ranges.items()
+    )
 
 
 def _note_all(parents: Any, trigger: Trigger) -> Any:
     if parents is None:
         return (trigger[0],)
-    if trigger[0] in parents or len(parents) >= PARENTS_MAX:
+    if trigger[0] in parents:
         return parents
-    return (*parents, trigger[0])
+    return (*(parents if len(parents) < PARENTS_MAX else _as_ranges(parents)), trigger[0])
 
 
 def _note_latest(_: Any, trigger: Trigger) -> Any:

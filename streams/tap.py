@@ -136,8 +136,7 @@ def seen(
     cluster: Cluster,
 ) -> Seen:
     """Decode what can be decoded; the rest is shown as hex with the reason."""
-    prefix = f"{cluster.settings.namespace}." if cluster.settings.namespace else ""
-    place = f"{topic.removeprefix(prefix)}[{partition}]"
+    place = f"{topic.removeprefix(cluster.settings.prefix)}[{partition}]"
     identity, processor, model = f"{place}@{stored.offset}", None, None
     parents: tuple[str, ...] = ()
     packed = stored.headers.get(HEADER)

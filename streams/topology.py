@@ -129,6 +129,10 @@ class Topology:
             (f, p) for f in self.flows.values() for p in f.processors if record in outputs_of(p)
         ]
 
+    def buriers(self, dead_letter: str) -> list[str]:
+        """The flows whose dead letters a topic holds: those of a domain share one."""
+        return [f.name for f in self.flows.values() if f.steps and f.dead_letter == dead_letter]
+
 
 def stream_of(record: RecordClass) -> Stream:
     """The stream of a record class; TopologyError if it declares none."""

@@ -54,6 +54,9 @@ THEIR_WORDS = {  # a class of this library is called so
     "message": ("streams/broker.py", "streams/flow.py", "streams/app/"),
     "messages": ("streams/broker.py", "streams/flow.py", "streams/transaction.py"),
 }
+DEADLY = {  # calls of a library that can end the process
+    "list_consumer_group_offsets": "Cluster.committed (librdkafka #5040)",
+}
 LINES_MAX, TEST_LINES_MAX, FUNCTION_LINES_MAX = 300, 400, 60
 LONGER_FILES = {  # may only shrink
     "streams/flow.py": 400,  # the transactional loop, whose order is easier to check in one place
@@ -136,6 +139,12 @@ def nothing_swallowed(source: Source) -> Faults:
                 )
 
 
+def nothing_deadly(source: Source) -> Faults:
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and node.attr in DEADLY:
+            yield node.lineno, f"{node.attr} is banned, use {DEADLY[node.attr]}"
+
+
 def finished(source: Source) -> Faults:
     for line, text in enumerate(source.text.split("\n"), 1):
         if re.search(r"#.*\b(FIXME|XXX)\b|#\s*TODO\b(?! ?\(\w+, )", text):
@@ -165,6 +174,7 @@ RULES: list[Rule] = [
     short,
     our_words,
     nothing_swallowed,
+    nothing_deadly,
     finished,
     of_no_machine,
     documented,
@@ -246,6 +256,8 @@ BAD: list[tuple[Rule, str, str, str]] = [
      "1: error: 'message' in message is banned, use 'record'"),
     (nothing_swallowed, "ops/a.py", "try:\n    f()\nexcept Exception:\n    pass\n",
      "3: error: swallowing every exception is banned, use the one that is expected"),
+    (nothing_deadly, "tests/a.py", "admin.list_consumer_group_offsets([])\n",
+     "1: error: list_consumer_group_offsets is banned, use Cluster.committed (librdkafka #5040)"),
     (finished, "ops/a.py", "a = 1  # TODO later\n",
      "1: error: an open note is banned, use an issue or `TODO (owner, condition)`"),
     (of_no_machine, "ops/a.py", "a = '/home/me/b'\n",

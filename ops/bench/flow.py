@@ -71,7 +71,7 @@ def _streams(topology: Topology, flights: int) -> dict[str, Any]:
     connection = _connection()
     flow, source_flow = topology.flow(run.FLOW), topology.flow(run.SOURCE_FLOW)
     for one in (flow, source_flow):
-        applying.reset(one, connection.cluster, inputs_too=True, group_too=False)
+        applying.reset(topology, one, connection.cluster, inputs_too=True, group_too=False)
     changes = applying.plan_changes(topology, connection.cluster, connection.registry, 1)
     applying.apply(topology, connection.cluster, connection.registry, changes, None)
     loop = SourceLoop(

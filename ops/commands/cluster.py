@@ -7,6 +7,7 @@ import sys
 import click
 
 from ops import apply as applying
+from ops.complete import flows
 from ops.connect import connect, home_of
 from ops.output import OUTPUT, print_json, say
 from streams.topology import discover
@@ -47,12 +48,14 @@ def apply_command(
 
 
 @click.command("reset")
-@click.argument("flow")
+@click.argument("flow", shell_complete=flows)
 @click.option("--inputs", is_flag=True, help="Delete the event topics that it reads, too.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def reset_command(packages: tuple[str, ...], flow: str, inputs: bool, yes: bool) -> None:
     """Forget what FLOW wrote, its state and its offsets: it begins anew at the next start.
+
+    Its dead letters stay if another flow that is loaded writes to the same topic.
 
     Example: doa reset flights
     """
@@ -67,7 +70,10 @@ def reset_command(packages: tuple[str, ...], flow: str, inputs: bool, yes: bool)
         if typed != flow:
             raise click.Abort
     connection = connect()
-    gone = applying.reset(chosen, connection.cluster, inputs_too=inputs)
+    gone = applying.reset(topology, chosen, connection.cluster, inputs_too=inputs)
     changes = applying.plan_changes(topology, connection.cluster, connection.registry)
     applying.apply(topology, connection.cluster, connection.registry, changes, None)
+    others = applying.buried_with(topology, chosen)
+    if others:
+        say(f"{chosen.dead_letter} is kept: it also holds the dead letters of {', '.join(others)}")
     say(f"{len(gone)} topics deleted and made anew; start it with: doa worker {flow}")

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from ops.complete import flows
 from ops.output import OUTPUT, print_json
 from streams import graph as drawing
 from streams.topology import discover
@@ -40,7 +41,7 @@ def check(packages: tuple[str, ...], output: str) -> None:
 
 
 @click.command()
-@click.argument("flow", required=False)
+@click.argument("flow", required=False, shell_complete=flows)
 @click.option(
     "-o",
     "--output",

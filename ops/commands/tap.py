@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ops.complete import topics
 from ops.connect import connect
 from ops.output import OUTPUT, plain
 from streams.tap import Seen, condition, tap
@@ -20,7 +21,7 @@ CELL_MAX = 60
 
 
 @click.command("tap")
-@click.argument("topic")
+@click.argument("topic", shell_complete=topics)
 @click.option(
     "--from", "start", default="end", help="beginning, end, -N (the last N) or @TIME. [end]"
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ops import complete
 from ops.connect import connect
 from ops.output import say
 from streams.hosted import send_control
@@ -16,7 +17,7 @@ from streams.validation import checked
 
 
 @click.command()
-@click.argument("flows", nargs=-1)
+@click.argument("flows", nargs=-1, shell_complete=complete.flows)
 @click.option(
     "--slot", type=click.IntRange(0), help="Stable number of this worker. [the lowest free one]"
 )
@@ -50,7 +51,7 @@ def worker(
 
 @click.command()
 @click.argument("verb", type=click.Choice(["pause", "resume", "drain"]))
-@click.argument("flow")
+@click.argument("flow", shell_complete=complete.flows)
 @click.option(
     "--reason", default="asked for on the command line", help="Shown by the worker's ready view."
 )

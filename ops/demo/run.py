@@ -72,9 +72,8 @@ def prepare(
     if options.fresh:
         say("forgetting the last run")
         for name in (FLOW, SOURCE_FLOW):
-            applying.reset(
-                topology.flow(name), connection.cluster, inputs_too=True, group_too=False
-            )
+            flow = topology.flow(name)
+            applying.reset(topology, flow, connection.cluster, inputs_too=True, group_too=False)
     changes = applying.plan_changes(
         topology, connection.cluster, connection.registry, options.partitions
     )

@@ -37,9 +37,12 @@ def sealed_ends(flow: Flow, connection: Connection) -> dict[tuple[str, int], int
 
 
 def committed(flow: Flow, connection: Connection) -> dict[tuple[str, int], int]:
-    """How far the group of a flow has come."""
-    prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
-    return connection.cluster.committed(prefix + flow.name)
+    """How far the group of a flow has come in its inputs."""
+    prefix = connection.settings.prefix
+    counts = connection.cluster.partitions()
+    topics = [prefix + name for name in (*(stream_of(c).topic for c in flow.inputs), flow.clock)]
+    places = [(topic, number) for topic in topics for number in range(counts.get(topic, 0))]
+    return connection.cluster.committed(prefix + flow.name, places)
 
 
 @dataclass
@@ -50,9 +53,7 @@ class ScoreBoard:
     latest: dict[str, dict[str, Score]] = field(default_factory=lambda: {h: {} for h in SCORES})
 
     def __post_init__(self) -> None:
-        prefix = (
-            f"{self.connection.settings.namespace}." if self.connection.settings.namespace else ""
-        )
+        prefix = self.connection.settings.prefix
         registry = self.connection.registry
         self._codecs: dict[str, tuple[str, Codec]] = {}
         for horizon, record in SCORES.items():
@@ -84,7 +85,7 @@ class ScoreBoard:
 
 def written(topology: Topology, connection: Connection) -> dict[str, int]:
     """How many records each derived stream holds: the last id of each partition says it."""
-    prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
+    prefix = connection.settings.prefix
     counts = connection.cluster.partitions()
     log = connection.cluster.log()
     try:
@@ -102,7 +103,7 @@ def pending(flow: Flow, connection: Connection, tables: dict[str, str]) -> dict[
     """Open entries of tables, by a name of the caller's: counted in the changelog, tombstones left
     out.
     """
-    prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
+    prefix = connection.settings.prefix
     topic = prefix + flow.changelog
     living: set[bytes] = set()
     log = connection.cluster.log()
@@ -121,7 +122,7 @@ def pending(flow: Flow, connection: Connection, tables: dict[str, str]) -> dict[
 
 def dead_letters(flow: Flow, connection: Connection) -> int:
     """Records in the dead-letter topic of a flow's domain."""
-    prefix = f"{connection.settings.namespace}." if connection.settings.namespace else ""
+    prefix = connection.settings.prefix
     topic = prefix + flow.dead_letter
     log = connection.cluster.log()
     try:

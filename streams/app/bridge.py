@@ -31,7 +31,7 @@ def bridge(app: Host, record: type[Record]) -> RecordTopic:
     flow that reads the stream. `await topic.send(value=record)` returns when Kafka has it.
     """
     stream = stream_of(record)
-    name = f"{app.namespace}.{stream.topic}" if app.namespace else stream.topic
+    name = app.prefix + stream.topic
     writers = [] if stream.stage == "event" else app.topology.writers(record)
     writer = writers[0][1].name if writers else None
     return record_topic(app, record, name, key=stream.key, writer=writer)

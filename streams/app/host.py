@@ -28,6 +28,7 @@ from streams.topology import Topology
 
 HOST = "127.0.0.1"
 SESSION_S = 10.0
+METADATA_AGE_S = 2.0
 START_CANCEL_S = 2.0
 
 
@@ -37,7 +38,7 @@ class Host(faust.App):
     hosted: list[Hosted]
     topology: Topology
     registry: Registry
-    namespace: str
+    prefix: str
     partitions: dict[str, int]
     port_holder: socket.socket
 
@@ -84,7 +85,7 @@ def build_app(
     """
     seal_codecs()
     holder = _held_port(settings.web_port)
-    group = f"{settings.namespace}.{name}" if settings.namespace else name
+    group = settings.prefix + name
     app = Host(
         group,
         broker=[f"kafka://{server.strip()}" for server in cluster.bootstrap.split(",")],
@@ -93,6 +94,9 @@ def build_app(
         broker_heartbeat_interval=SESSION_S / 4,
         consumer_group_instance_id=group if loops else None,
         consumer_auto_offset_reset="earliest",
+        # A broker that has just started may not know a topic yet; a member that joins its group
+        # then is given nothing, and would by default ask again only after five minutes.
+        consumer_metadata_max_age_ms=int(METADATA_AGE_S * 1_000),
         processing_guarantee="at_least_once",
         producer_acks=-1,
         store="memory://",
@@ -115,7 +119,7 @@ def build_app(
     )
     app.port_holder = holder
     app.hosted = [loop if isinstance(loop, Hosted) else Hosted(loop) for loop in loops]
-    app.topology, app.registry, app.namespace = topology, registry, settings.namespace
+    app.topology, app.registry, app.prefix = topology, registry, settings.prefix
     app.partitions = cluster.partitions()
     app.boot_strategy = LoopsFirst(app)
     app.transport = CommittedTransport(app.conf.broker_consumer, app)

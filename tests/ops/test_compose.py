@@ -68,6 +68,13 @@ def test_worker_is_told_only_settings_that_exist() -> None:
     assert told - Settings.model_fields.keys() == set()
 
 
+def test_workers_share_a_home_that_outlives_them() -> None:
+    worker = SERVICES["worker"]
+    mounts = dict(volume.split(":")[:2] for volume in worker["volumes"])
+    shared = [name for name in COMPOSE["volumes"] if name in mounts]
+    assert [mounts[name] for name in shared] == [worker["environment"]["DOA_HOME"]]
+
+
 def test_prometheus_scrapes_the_port_of_the_worker() -> None:
     text = (ROOT / "ops" / "compose" / "prometheus.yml").read_text(encoding="utf-8")
     (job,) = yaml.safe_load(text)["scrape_configs"]

@@ -8,6 +8,7 @@ import pytest
 from ops.examples.tides.records import FloodAlert, HourLevel, Reading
 from streams.driver import Driver
 from streams.processor import Clock
+from streams.settings import Settings
 from streams.tap import BadCondition, Seen, condition, seen
 from streams.topology import discover
 
@@ -76,7 +77,7 @@ def tides() -> Driver:
 
 
 def shown(ran: Driver, topic: str) -> list[Seen]:
-    cluster: Any = SimpleNamespace(settings=SimpleNamespace(namespace="twin"))
+    cluster: Any = SimpleNamespace(settings=Settings(namespace="twin"))
     stored = ran.stored(topic)
     return [seen(f"twin.{topic}", 0, s, ran.plan.registry, TIDES.names, cluster) for s in stored]
 

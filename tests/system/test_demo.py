@@ -41,7 +41,7 @@ def test_demo_that_was_interrupted_and_resumed_ends_as_one_that_was_not(
         first.check()
         return sum(watch.committed(flow, connection).values()) > 2_000
 
-    until("records committed", half_way)
+    until("records committed", half_way, 180)
     first.process.send_signal(signal.SIGINT)
     code, out, error = first.wait()
     assert (code, out) == (130, "")

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.broker
 PACKAGE = "ops.examples.agents.desk"
 WORKER = ("-m", "ops", "--app", PACKAGE, "worker", "desk")
 PARTITIONS = 2
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 def until(what: str, check: Callable[[], Any], seconds: float = WAIT_S) -> Any:
@@ -100,11 +100,17 @@ class Desk:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        topology = checked(discover((PACKAGE,)))
-        changes = plan_changes(topology, connection.cluster, connection.registry, PARTITIONS)
-        apply(topology, connection.cluster, connection.registry, changes, None)
-        self.plan = Plan(topology.flow("desk"), connection.registry, connection.settings.namespace)
+        self.topology = checked(discover((PACKAGE,)))
+        self.apply()
+        flow, namespace = self.topology.flow("desk"), connection.settings.namespace
+        self.plan = Plan(flow, connection.registry, namespace)
         self.count = 0
+
+    def apply(self) -> None:
+        """Make what it lacks."""
+        cluster, registry = self.connection.cluster, self.connection.registry
+        changes = plan_changes(self.topology, cluster, registry, PARTITIONS)
+        apply(self.topology, cluster, registry, changes, None)
 
     def announce(self, *minutes: int) -> None:
         """Publish delays, at EWR and LGA in turn."""
@@ -326,4 +332,24 @@ def test_outage_of_kafka_pauses_the_worker_and_costs_nothing(
     desk.announce(200)
     until("ready again", worker.ready, 60)
     until("three alerts", lambda: desk.alerts() == ["UA0", "UA1", "UA2"])
-    assert worker.end()[0] == 0
+    desk.control("drain")
+    assert worker.wait()[0] == 0
+
+
+def test_worker_whose_broker_did_not_know_the_control_topic_hears_commands_again(
+    desk: Desk, start: Start, connection: Connection
+) -> None:
+    worker = start(*WORKER)
+    group = f"{connection.settings.prefix}worker-desk.0"
+
+    def assigned() -> list[int]:
+        found = connection.cluster.admin().describe_consumer_groups([group])[group].result()
+        return [len(member.assignment.topic_partitions) for member in found.members]
+
+    until("ready", worker.ready)
+    until("Faust has the topic", lambda: assigned() == [1])
+    connection.cluster.delete([desk.plan.topic("desk-control")])
+    until("Faust has nothing", lambda: assigned() == [0])
+    desk.apply()
+    desk.control("drain")
+    assert worker.wait()[0] == 0

@@ -1,0 +1,120 @@
+"""What a table promises of its keys and of the ids that its entries keep."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.record import Record, Stream, field
+from streams.driver import CRASH, Driver
+from streams.lineage import DERIVED, FOREIGN, place, varint
+from streams.processor import Clock, Table, fold, table
+from streams.tables import PARENTS_MAX, SEPARATOR, TableStore, split_references
+from streams.topology import Flow
+
+
+class Visit(Record, stream=Stream("shop.event.visit", "town", "at_ms", "me")):
+    """Somebody comes in."""
+
+    town: str = field("Town.")
+    at_ms: int = field("When.", unit="ms", ge=0)
+    street: str = field("Street.", default="")
+    shop: str = field("Shop.", default="")
+
+
+class Crowd(Record, stream=Stream("shop.feature.crowd", "town", "at_ms", "me")):
+    """How many came."""
+
+    town: str = field("Town.")
+    at_ms: int = field("When.", unit="ms", ge=0)
+    count: int = field("How many.")
+
+
+class Guests(Record):
+    """Who is in a shop."""
+
+    town: str = field("Town.")
+    count: int = field("How many.")
+
+
+def counting(**options: Any) -> Any:
+    """A fold that counts silently, and says its count when the entry expires."""
+
+    @fold(reads=Visit, writes=Crowd, state=Guests, expires=1_000, **options)
+    def counts(state: Guests | None, record: Visit) -> tuple[Guests, list[Crowd]]:
+        return Guests(town=record.town, count=1 + (state.count if state else 0)), []
+
+    @counts.expired
+    def say(state: Guests, at_ms: int) -> list[Crowd]:
+        return [Crowd(town=state.town, at_ms=at_ms, count=state.count)]
+
+    return counts
+
+
+def store(**options: Any) -> TableStore:
+    entry: Table = table("guests", state=Guests, **options)
+    return TableStore("counts", entry, None)  # type: ignore[arg-type]
+
+
+texts = st.text(st.sampled_from(f'a"[\\{SEPARATOR}'), max_size=4)
+
+
+@given(texts, texts, texts, texts)
+def test_two_keys_are_equal_only_if_all_their_parts_are(a: str, b: str, c: str, d: str) -> None:
+    key_of = store(key=("street", "shop")).key_of
+    parts = [(a, b), (c, d), (a, f"{b}{SEPARATOR}{c}"), (f"{a}{SEPARATOR}{b}", c)]
+    keys = [key_of(Visit(town="x", at_ms=0, street=street, shop=shop)) for street, shop in parts]
+    pairs = combinations(range(len(parts)), 2)
+    assert all((keys[m] == keys[n]) is (parts[m] == parts[n]) for m, n in pairs)
+
+
+def test_no_plain_key_looks_like_a_quoted_one() -> None:
+    key_of = store(key=("street", "shop")).key_of
+    quoted = key_of(Visit(town="x", at_ms=0, street=f"a{SEPARATOR}", shop="b"))
+    assert quoted == SEPARATOR * 2 + '["a\\u001f", "b"]'
+    assert key_of(Visit(town="x", at_ms=0, shop='["a\\u001f", "b"]')) != quoted
+
+
+@pytest.mark.parametrize("between", [[], [CRASH]])
+def test_parts_that_contain_the_separator_do_not_share_an_entry(between: list[object]) -> None:
+    first = Visit(town="x", at_ms=0, street=f"a{SEPARATOR}", shop="b")
+    other = Visit(town="x", at_ms=1, street="a", shop=f"{SEPARATOR}b")
+    again = Visit(town="x", at_ms=2, street=f"a{SEPARATOR}", shop="b")
+    flow = Flow("shop", (counting(key=("street", "shop")),))
+    ran = Driver(flow).run([first, *between, other, *between, again, Clock(5_000)])
+    assert [c.count for c in ran.read(Crowd)] == [2, 1]
+
+
+@pytest.mark.parametrize("between", [[], [CRASH]])
+def test_entry_with_more_parents_than_it_can_list_names_them_all_by_ranges(
+    between: list[object],
+) -> None:
+    visits = [Visit(town="x", at_ms=n) for n in range(PARENTS_MAX + 3)]
+    items = [*visits[:-2], *between, *visits[-2:], Clock(5_000)]
+    ran = Driver(Flow("shop", (counting(key="town"),)), batch_records=10).run(items)
+    (origin,) = ran.origins(Crowd)
+    assert [str(parent) for parent in origin.parents] == [
+        "shop.event.visit[0]@0..@63",
+        "shop.event.visit[0]@64",
+        "shop.event.visit[0]@65",
+        "shop.event.visit[0]@66",
+    ]
+
+
+def test_ranges_are_made_by_place_and_joined_again() -> None:
+    note = store(key="town").note
+    places = [place("shop.event.visit", 0, FOREIGN), place("shop.feature.crowd", 0, DERIVED)]
+    parents: Any = None
+    for n in range(10 * PARENTS_MAX):
+        where = places[n % 2]
+        parents = note(parents, (where + varint(n), where, n))
+        assert len(parents) <= PARENTS_MAX
+    assert split_references(b"".join(parents), 0) == list(parents)
+    assert {reference[:4] for reference in parents[:2]} == {p[:4] for p in places}
+    one = place("shop.event.gift", 0, FOREIGN)
+    parents = (one + varint(300), *(places[0] + varint(n) for n in range(PARENTS_MAX - 1)))
+    assert note(parents, (places[0] + varint(99), places[0], 99))[0] == one + varint(300)
