@@ -34,8 +34,8 @@ from ops.bench import loop
 from processors.nycflights.replay import CLOSING_MS, read_timeline
 timeline = read_timeline(int(sys.argv[1]))
 events = list(timeline.records(0))
-result = loop.run(events, timeline.last_ms + CLOSING_MS)
-print(json.dumps({"seconds": result.seconds, "predictions": len(result.predictions)}))
+predictions, seconds = loop.count(events, timeline.last_ms + CLOSING_MS)
+print(json.dumps({"seconds": seconds, "predictions": predictions}))
 """
 
 
