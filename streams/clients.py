@@ -92,4 +92,7 @@ def _silent() -> Any:
     """
     import logging
 
-    return logging.getLogger("doa.kafka")
+    logger = logging.getLogger("doa.kafka")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # or Python prints what nobody asked for
+    return logger

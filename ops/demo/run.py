@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import psutil
@@ -20,6 +21,7 @@ from ops import apply as applying
 from ops.connect import Connection, connect, home_of
 from ops.demo import watch
 from ops.stack import Stack
+from processors.nycflights.replay import read_timeline
 from streams.errors import StreamsError
 from streams.replay import SourceLoop
 from streams.settings import Settings
@@ -67,7 +69,9 @@ def prepare(
         stack = Stack(home_of(settings))
         if not stack.status().up:
             started = True
-            stack.up()
+            with ThreadPoolExecutor(1) as reader:  # the servers start in processes of their own
+                reader.submit(read_timeline, options.flights)
+                stack.up()
     connection = connect(settings)
     if options.fresh:
         say("forgetting the last run")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,7 @@ class Timeline:
         return chunk
 
 
+@lru_cache(1)  # it is read only, and a demo reads it while its servers start
 def read_timeline(flights: int) -> Timeline:
     """Read the tables and put what happened in order."""
     if not 1 <= flights <= FLIGHTS:
