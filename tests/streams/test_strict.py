@@ -148,6 +148,16 @@ def test_an_old_writer_is_read_by_todays_class_and_as_strictly() -> None:
         codec.decode(head + b"\x02b" + tail)
 
 
+def test_what_is_skipped_of_an_old_writer_is_counted_no_further_than_the_value() -> None:
+    registry = MemoryRegistry()
+    codec = codec_of(Hop, registry)
+    gone = {"name": "gone", "type": {"type": "array", "items": "double"}}
+    head = foreign(registry, *codec.schema["fields"][:2], gone)
+    assert codec.decode(head + HEAD[:3] + b"\x00").stops == []
+    with pytest.raises(Truncated, match="1152921504606846976 items are announced"):
+        codec.decode(head + HEAD[:3] + encode_long(1 << 60))  # fastavro would count to the end
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
