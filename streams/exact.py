@@ -18,7 +18,7 @@ from functools import partial
 from struct import Struct
 from typing import Any
 
-from streams.errors import TooLarge, TrailingBytes, Truncated, Undecodable
+from streams.errors import OutOfBounds, TooLarge, TrailingBytes, Truncated, Undecodable
 
 VALUES_MAX = 8_192  # in one value: a few ms to count, a few MB to hold
 PRECISION_MAX = 1_000
@@ -57,7 +57,8 @@ class Cursor:
 def compile_exact(schema: Any) -> Callable[[bytes, int], Any]:
     """A function from a value and the place where its Avro body begins to what it holds.
 
-    It raises Truncated, TrailingBytes, TooLarge or Undecodable.
+    It raises Truncated, TrailingBytes or Undecodable, TooLarge, or OutOfBounds for a number or text
+    that its logical type has no meaning for.
 
     >>> decode = compile_exact({"type": "array", "items": "long"})
     >>> decode(bytes([3, 4, 2, 4, 0]), 0)  # a block of two items that says its size, two bytes
@@ -265,19 +266,19 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 def _ranged(name: str, low: int, high: int, read: Read, cursor: Cursor) -> int:
     number: int = read(cursor)
     if not low <= number <= high:
-        raise Undecodable(f"a {name} of {number}; {low} to {high} was expected")
+        raise OutOfBounds(f"a {name} of {number}; {low} to {high} was expected")
     return number
 
 
 def _decimal(precision: int, read: Read, cursor: Cursor) -> bytes:
     data: bytes = read(cursor)
     if abs(int.from_bytes(data, "big", signed=True)) >= 10**precision:
-        raise Undecodable(f"a decimal of more than {precision} digits")
+        raise OutOfBounds(f"a decimal of more than {precision} digits")
     return data
 
 
 def _uuid(read: Read, cursor: Cursor) -> str:
     text: str = read(cursor)
     if not _UUID.fullmatch(text):
-        raise Undecodable(f"a uuid of {text[:80]!r}")
+        raise OutOfBounds(f"a uuid of {text[:80]!r}")
     return text

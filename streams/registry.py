@@ -26,6 +26,7 @@ from streams.settings import Settings
 
 COMPATIBILITY = "BACKWARD"
 STRICTER = {"BACKWARD", "BACKWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"}
+RETRIES, RETRY_WAIT_MS = 1, 100
 UNKNOWN_WAITS = 2  # for a registry that lags; so many in any rest
 UNKNOWN_PAUSE_S = 0.2
 UNKNOWN_REST_S = 10.0
@@ -38,7 +39,12 @@ class ConfluentRegistry:
     """A registry behind an URL; the `Registry` that codecs ask."""
 
     def __init__(self, url: str, settings: Settings) -> None:
-        config: dict[str, Any] = {"url": url, "timeout": settings.request_timeout_s}
+        config: dict[str, Any] = {
+            "url": url,
+            "timeout": settings.request_timeout_s,
+            "max.retries": RETRIES,  # who asks, waits and asks again; a transaction may be open
+            "retries.wait.ms": RETRY_WAIT_MS,
+        }
         if settings.registry_user is not None and settings.registry_password is not None:
             secret = settings.registry_password.get_secret_value()
             config["basic.auth.user.info"] = f"{settings.registry_user}:{secret}"

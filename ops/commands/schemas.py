@@ -112,6 +112,10 @@ def diff(packages: tuple[str, ...], output: str) -> None:
     sys.exit(1 if any(c["breaks"] for c in changes) else 0)
 
 
+def _say_progress(so_far: dict[str, int]) -> None:
+    say(f"{so_far['done']:,} cases, {so_far['wrong']} wrong, {so_far['slow']} slow")
+
+
 @schemas.command()
 @click.option("--cases", type=click.IntRange(1), default=20_000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -125,7 +129,7 @@ def fuzz(packages: tuple[str, ...], cases: int, seed: int, first: int, output: s
 
     Example: doa schemas fuzz --cases 1000000 --seed 7 -o json
     """
-    result = fuzzing.fuzz(seed, cases, packages, first, lambda done: say(f"{done:,} of {cases:,}"))
+    result = fuzzing.fuzz(seed, cases, packages, first, _say_progress)
     if output == "json":
         print_json(result)
     else:

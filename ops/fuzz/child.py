@@ -76,7 +76,8 @@ def _run(campaign: Campaign, first: int, cases: int, place: mmap.mmap) -> dict[s
             slow += ms > CASE_MS_MAX
         ms_max = max(ms_max, ms)
         if (number - first + 1) % PROGRESS_CASES == 0:
-            print(json.dumps({"done": number - first + 1}), flush=True)
+            so_far = {"done": number - first + 1, "wrong": outcomes["WRONG"], "slow": slow}
+            print(json.dumps(so_far), flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
     return {
         "outcomes": dict(sorted(outcomes.items())),

@@ -16,7 +16,7 @@ from typing import Any
 from streams.compiled import encode_long
 
 DEPTH_MAX = 4
-ITEMS_MAX = 4
+ITEMS_MAX = 3
 LONG_BITS = 63
 SCHEMAS_KEPT = 100
 KINDS = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")

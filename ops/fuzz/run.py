@@ -20,7 +20,7 @@ def fuzz(
     cases: int,
     packages: tuple[str, ...],
     first: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[dict[str, int]], None] = lambda so_far: None,
     child_program: tuple[str, ...] = CHILD,
 ) -> dict[str, Any]:
     """Run cases from number `first` on. The answer is good when `crashes`, `slow` and
@@ -44,7 +44,7 @@ def fuzz(
             for line in child.stdout:
                 result = json.loads(line)
                 if "done" in result:
-                    progress(result["done"])
+                    progress(result)
         finally:
             child.kill()
             child.communicate()

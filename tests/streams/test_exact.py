@@ -9,7 +9,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from streams.errors import TooLarge, TrailingBytes, Truncated, Undecodable
+from streams.errors import OutOfBounds, TooLarge, TrailingBytes, Truncated, Undecodable
 from streams.exact import VALUES_MAX, compile_exact
 
 LONGS = {"type": "array", "items": "long"}
@@ -98,12 +98,12 @@ def test_what_avro_allows_is_taken(schema: Any, body: str, expected: Any) -> Non
         ({"type": "map", "values": "long"}, "04 02 61 02 02 61 04 00", Undecodable,
          "byte 6: a map holds the key 'a' twice"),
         ("long", "02 00", TrailingBytes, "it ends at byte 1, the value at 2"),
-        (logical("string", "uuid"), "02 61", Undecodable, "a uuid of 'a'"),
-        (logical("bytes", "decimal", precision=2), "04 00 64", Undecodable,
+        (logical("string", "uuid"), "02 61", OutOfBounds, "a uuid of 'a'"),
+        (logical("bytes", "decimal", precision=2), "04 00 64", OutOfBounds,
          "a decimal of more than 2 digits"),
-        (logical("int", "time-millis"), "01", Undecodable,
+        (logical("int", "time-millis"), "01", OutOfBounds,
          "a time-millis of -1; 0 to 86399999 was expected"),
-        (logical("long", "timestamp-millis"), "fe ff ff ff ff ff ff ff ff 01", Undecodable,
+        (logical("long", "timestamp-millis"), "fe ff ff ff ff ff ff ff ff 01", OutOfBounds,
          "a timestamp-millis of 9223372036854775807; "
          "-62135596800000 to 253402300799999 was expected"),
     ],

@@ -144,7 +144,7 @@ def test_an_old_writer_is_read_by_todays_class_and_as_strictly() -> None:
     assert codec.decode(head + uuid + tail) == Hop(key="a", at_ms=1, high=1.5)
     with pytest.raises(Undecodable, match="an int of 1099511627776, which 32 bits do not hold"):
         codec.decode(head + uuid + b"\x02a" + encode_long(1 << 40) + tail[3:])
-    with pytest.raises(Undecodable, match="a uuid of 'b'"):
+    with pytest.raises(OutOfBounds, match="a uuid of 'b'"):
         codec.decode(head + b"\x02b" + tail)
 
 
