@@ -6,8 +6,9 @@ of milliseconds.
 
 Any producer may write to an event topic, so what is read there is checked to be exactly Avro:
 encoding the record again gives the same bytes, or else the exact decoder says what is wrong, if
-anything (blocks of arrays may be written in several ways). Derived topics have one writer, this
-code: there the length is checked, and the bounds.
+anything (blocks of arrays may be written in several ways). It is also asked about what is large,
+or written by another schema than today's. Derived topics have one writer, this code: there the
+length is checked, and the bounds.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ MAGIC = b"\x00"
 VALUE_BYTES_MAX = 1_000_000
 LARGE_BYTES_MAX = 8_000_000  # of state and of snapshots: what their topics take
 COMPARED_BYTES_MAX = 4_096  # of a value that is checked by encoding, which remembers texts
+VIEW_VALUES_MAX = 100_000  # in a value that a view shows: state may be larger than events
 REFUSED_S = 10.0  # before the registry is asked again about a schema id that was refused
 REFUSED_MAX = 10_000  # schema ids that are remembered so
 
@@ -93,7 +95,7 @@ class Codec:
         self.prefix = b""
         self._parsed = fastavro.parse_schema(without_logical_types(self.schema))
         self._writers: dict[bytes, _Writer] = {}
-        self._refused: dict[bytes, tuple[float, DataError]] = {}
+        self._refused: dict[bytes, tuple[float, type[DataError], str]] = {}
         large = record.stream is None or issubclass(record, Snapshot)
         self.bytes_max = LARGE_BYTES_MAX if large else VALUE_BYTES_MAX
         self.encode: Encoder = self._encode_first
@@ -184,24 +186,24 @@ class Codec:
             self.register()
         if head in self._writers:
             return self._writers[head]
-        asked_at, refusal = self._refused.get(head, (0.0, None))
-        if refusal is not None and time.monotonic() - asked_at < REFUSED_S:
-            raise refusal.with_traceback(None)
+        if len(head) < 5 or head[:1] != MAGIC:
+            raise WireFormat(
+                f"the value begins with {head.hex()}; 00 and a schema id were expected"
+            )
+        asked_at, kind, text = self._refused.get(head, (-REFUSED_S, DataError, ""))
+        if time.monotonic() - asked_at < REFUSED_S:
+            raise kind(text)
         try:
             self._writers[head] = self._find_writer(head)
         except DataError as error:
             if len(self._refused) >= REFUSED_MAX:
                 self._refused.clear()
-            self._refused[head] = (time.monotonic(), error)
+            self._refused[head] = (time.monotonic(), type(error), str(error))
             raise
         return self._writers[head]
 
     def _find_writer(self, head: bytes) -> _Writer:
         """Ask the registry, and resolve a schema that is not today's to it."""
-        if len(head) < 5 or head[:1] != MAGIC:
-            raise WireFormat(
-                f"the value begins with {head.hex()}; 00 and a schema id were expected"
-            )
         if head == self.prefix:
             return _Writer(partial(_decode, self._parsed, None), compile_exact(self.schema))
         schema_id = int.from_bytes(head[1:], "big")
@@ -276,5 +278,5 @@ def decode_any(registry: Registry, value: bytes) -> dict[str, Any]:
     schema_id = int.from_bytes(value[1:5], "big")
     schema = registry.any_schema(schema_id)
     _parsed(schema, f"schema id {schema_id}")
-    found = compile_exact(schema)(value, 5)
+    found = compile_exact(schema, VIEW_VALUES_MAX)(value, 5)
     return found if isinstance(found, dict) else {"value": found}

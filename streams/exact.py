@@ -32,13 +32,13 @@ Read = Callable[["Cursor"], Any]
 class Cursor:
     """A place in a value, and how many values may still come."""
 
-    __slots__ = ("at", "data", "end", "left")
+    __slots__ = ("at", "data", "end", "left", "values_max")
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: bytes, at: int, values_max: int) -> None:
         self.data = data
         self.at = at
         self.end = len(data)
-        self.left = VALUES_MAX
+        self.left = self.values_max = values_max
 
     def take(self, size: int) -> bytes:
         """The next bytes, all of them."""
@@ -51,10 +51,10 @@ class Cursor:
         """Count values."""
         self.left -= count
         if self.left < 0:
-            raise TooLarge(f"it holds more than {VALUES_MAX} values")
+            raise TooLarge(f"it holds more than {self.values_max} values")
 
 
-def compile_exact(schema: Any) -> Callable[[bytes, int], Any]:
+def compile_exact(schema: Any, values_max: int = VALUES_MAX) -> Callable[[bytes, int], Any]:
     """A function from a value and the place where its Avro body begins to what it holds.
 
     It raises Truncated, TrailingBytes or Undecodable, TooLarge, or OutOfBounds for a number or text
@@ -67,7 +67,7 @@ def compile_exact(schema: Any) -> Callable[[bytes, int], Any]:
     read = _reader(schema, "", {})
 
     def decode(value: bytes, start: int) -> Any:
-        cursor = Cursor(value, start)
+        cursor = Cursor(value, start, values_max)
         found = read(cursor)
         if cursor.at != cursor.end:
             raise TrailingBytes(f"it ends at byte {cursor.at}, the value at {cursor.end}")
