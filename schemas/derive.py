@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from schemas.compatibility import reinterpreted, unreadable
+from schemas.lint import unsafe
 from schemas.record import Record
 from schemas.rules import classes_in, extra_of, is_instant, underivable, undocumented, unkeyed
 
@@ -130,6 +131,7 @@ def _committed_problems(record: type[Record], path: Path) -> Iterator[str]:
         yield f"{path.name} is missing; run: doa schemas write"
     elif text != avsc_text(record):
         yield f"{path.name} is stale: {record.__name__} has changed; run: doa schemas write"
+    yield from (f"{_topic(record)}: {reason}" for reason in unsafe(avro_schema(record)))
     yield from (f"{_topic(record)}: {reason}" for reason in incompatible(record, path))
 
 

@@ -3,34 +3,53 @@ Avro body).
 
 The one door to fastavro. Logical types are for foreign readers; here an instant stays an integer
 of milliseconds.
+
+Any producer may write to an event topic, so what is read there is checked to be exactly Avro:
+encoding the record again gives the same bytes, or else the exact decoder says what is wrong, if
+anything (blocks of arrays may be written in several ways). It is also asked about what is large,
+or written by another schema than today's. Derived topics have one writer, this code: there the
+length is checked, and the bounds.
 """
 
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import fastavro
 import pydantic
 
 from schemas.derive import avro_schema
+from schemas.lint import unsafe
 from schemas.record import Record
 from schemas.snapshot import Snapshot
 from streams.compiled import Encoder, compile_encoder
 from streams.errors import (
+    DataError,
     EmptyValue,
     OutOfBounds,
     SubjectMismatch,
+    TooLarge,
+    TrailingBytes,
+    Truncated,
     Undecodable,
     UnknownSchema,
+    UnsafeSchema,
     WireFormat,
 )
+from streams.exact import compile_exact
+from streams.plain import with_bytes_defaults, without_logical_types
 
 MAGIC = b"\x00"
 VALUE_BYTES_MAX = 1_000_000
 LARGE_BYTES_MAX = 8_000_000  # of state and of snapshots: what their topics take
+COMPARED_BYTES_MAX = 4_096  # of a value that is checked by encoding, which remembers texts
+VIEW_VALUES_MAX = 100_000  # in a value that a view shows: state may be larger than events
+REFUSED_S = 10.0  # before the registry is asked again about a schema id that was refused
+REFUSED_MAX = 10_000  # schema ids that are remembered so
 
 Decoder = Callable[[bytes, int], tuple[dict[str, Any], int]]
 
@@ -53,11 +72,19 @@ class Registry(Protocol):
         """The schema of an id, of any subject; UnknownSchema or RegistryError."""
 
 
+class _Writer(NamedTuple):
+    """How to decode what was written under one schema id: fast and lenient, slow and exact."""
+
+    read: Decoder
+    exact: Callable[[bytes, int], Any]
+
+
 class Codec:
     """Encodes and decodes the values of one subject as records of one class.
 
     `encode(record)` gives the wire format; it is compiled at the first use, when the schema id is
-    known.
+    known. `decode(value)` gives the record of a value, its bounds checked; a DataError says what
+    is wrong with it. It is strict for event topics, which are open to any producer.
     """
 
     def __init__(self, record: type[Record], subject: str, registry: Registry) -> None:
@@ -67,10 +94,15 @@ class Codec:
         self.schema = avro_schema(record)
         self.prefix = b""
         self._parsed = fastavro.parse_schema(without_logical_types(self.schema))
-        self._readers: dict[bytes, Decoder] = {}
+        self._writers: dict[bytes, _Writer] = {}
+        self._refused: dict[bytes, tuple[float, type[DataError], str]] = {}
         large = record.stream is None or issubclass(record, Snapshot)
         self.bytes_max = LARGE_BYTES_MAX if large else VALUE_BYTES_MAX
         self.encode: Encoder = self._encode_first
+        strict = record.stream is not None and record.stream.stage == "event"
+        self.decode: Callable[[bytes | None], Any] = (
+            self._decode_strictly if strict else self._decode_fast
+        )
         self._validate: Callable[[Any], Any] = record.__pydantic_validator__.validate_python
 
     def register(self) -> None:
@@ -93,54 +125,92 @@ class Codec:
         self.register()
         return self.encode(record)
 
-    def decode(self, value: bytes | None) -> Any:
-        """The record of a value, its bounds checked; a DataError says what is wrong with it."""
+    def _decode_strictly(self, value: bytes | None) -> Any:
+        """The record of a value that is exactly what Avro allows.
+
+        fastavro comes first only where it is safe: skipping what another writer's schema has and
+        ours has not, it counts to 2**60 without noticing that the value has ended.
+        """
+        if not value or len(value) > self.bytes_max:
+            return self._decode_fast(value)
+        if value[:5] != self.prefix or len(value) > COMPARED_BYTES_MAX:
+            self._check(value)
+            return self._decode_fast(value)
+        try:
+            record = self._decode_fast(value)
+        except (Undecodable, OutOfBounds):
+            self._check(value)  # what Avro forbids is named before what the record forbids
+            raise
+        if self.encode(record) != value:
+            self._check(value)
+        return record
+
+    def _check(self, value: bytes) -> None:
+        writer = self._writer(value[:5])
+        try:
+            writer.exact(value, 5)
+        except DataError as error:
+            raise type(error)(f"not an Avro {self.record.__name__}: {error}") from error
+
+    def _decode_fast(self, value: bytes | None) -> Any:
+        """The record of a value whose writer is trusted to write Avro."""
         if not value:
             raise EmptyValue("the value is empty; a record was expected")
         if len(value) > self.bytes_max:
-            raise WireFormat(
-                f"the value has {len(value)} bytes; at most {self.bytes_max} are taken"
-            )
+            raise TooLarge(f"the value has {len(value)} bytes; at most {self.bytes_max} are taken")
         head = value[:5]
-        read = self._readers.get(head) or self._reader(head)
+        writer = self._writers.get(head) or self._writer(head)
         try:
-            fields, end = read(value, 5)
+            fields, end = writer.read(value, 5)
+        except MemoryError:
+            raise  # ours, not the record's
         except Exception as error:  # decoders raise a dozen kinds on bytes that are not Avro
+            kind = Truncated if isinstance(error, EOFError) else Undecodable
             reason = str(error) or type(error).__name__
-            raise Undecodable(f"not an Avro {self.record.__name__}: {reason}") from error
+            raise kind(f"not an Avro {self.record.__name__}: {reason}") from error
         if end != len(value):
-            raise Undecodable(
-                f"the Avro {self.record.__name__} ends at byte {end}, the value at {len(value)}"
+            raise TrailingBytes(
+                f"not an Avro {self.record.__name__}: it ends at byte {end}, "
+                f"the value at {len(value)}"
             )
         try:
             return self._validate(fields)
         except pydantic.ValidationError as error:
             raise OutOfBounds(_first_fault(error)) from error
 
-    def _reader(self, head: bytes) -> Decoder:
-        """The decoder for what one writer wrote; a schema that is not today's is resolved to it."""
+    def _writer(self, head: bytes) -> _Writer:
+        """What decodes the values of one schema id. That an id is refused is remembered for a
+        while, so that many such values do not mean as many questions to the registry.
+        """
         if not self.prefix:
             self.register()
-        writer = self._writer(head)
-        reader = None if writer is self._parsed else self._parsed
-        self._readers[head] = partial(_decode, writer, reader)
-        return self._readers[head]
-
-    def _writer(self, head: bytes) -> Any:
+        if head in self._writers:
+            return self._writers[head]
         if len(head) < 5 or head[:1] != MAGIC:
             raise WireFormat(
                 f"the value begins with {head.hex()}; 00 and a schema id were expected"
             )
-        if head == self.prefix:
-            return self._parsed
-        schema = self.registry.writer_schema(self.subject, int.from_bytes(head[1:], "big"))
+        asked_at, kind, text = self._refused.get(head, (-REFUSED_S, DataError, ""))
+        if time.monotonic() - asked_at < REFUSED_S:
+            raise kind(text)
         try:
-            parsed = fastavro.parse_schema(without_logical_types(schema))
-        except Exception as error:  # a registered schema may be anything
-            raise Undecodable(
-                f"the writer's schema of {self.subject} is no Avro: {error}"
-            ) from error
-        return self._parsed if parsed == self._parsed else parsed
+            self._writers[head] = self._find_writer(head)
+        except DataError as error:
+            if len(self._refused) >= REFUSED_MAX:
+                self._refused.clear()
+            self._refused[head] = (time.monotonic(), type(error), str(error))
+            raise
+        return self._writers[head]
+
+    def _find_writer(self, head: bytes) -> _Writer:
+        """Ask the registry, and resolve a schema that is not today's to it."""
+        if head == self.prefix:
+            return _Writer(partial(_decode, self._parsed, None), compile_exact(self.schema))
+        schema_id = int.from_bytes(head[1:], "big")
+        schema = self.registry.writer_schema(self.subject, schema_id)
+        parsed = _parsed(schema, f"schema id {schema_id} of {self.subject}")
+        reader = None if parsed == self._parsed else with_bytes_defaults(self._parsed)
+        return _Writer(partial(_decode, parsed, reader), compile_exact(schema))
 
 
 class MemoryRegistry:
@@ -180,19 +250,21 @@ def _decode(writer: Any, reader: Any, value: bytes, start: int) -> tuple[dict[st
     return fields, buffer.tell()
 
 
-def without_logical_types(schema: Any) -> Any:
-    """The same schema, instants as plain longs: the bytes are equal, and no datetime is made."""
-    if isinstance(schema, list):
-        return [without_logical_types(branch) for branch in schema]
-    if isinstance(schema, dict):
-        return {k: without_logical_types(v) for k, v in schema.items() if k != "logicalType"}
-    return schema
-
-
 def _first_fault(error: pydantic.ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in fault["loc"])
     return f"field {place}: {fault['msg']}; it is {str(fault['input'])[:80]!r}"
+
+
+def _parsed(schema: Any, whose: str) -> Any:
+    """A schema that the registry holds, which may be anything, made ready to decode by."""
+    faults = unsafe(schema)
+    if faults:
+        raise UnsafeSchema(f"{whose}: {faults[0]}")
+    try:
+        return fastavro.parse_schema(without_logical_types(schema))
+    except Exception as error:
+        raise UnsafeSchema(f"{whose} is no Avro: {error}") from error
 
 
 def decode_any(registry: Registry, value: bytes) -> dict[str, Any]:
@@ -203,11 +275,8 @@ def decode_any(registry: Registry, value: bytes) -> dict[str, Any]:
         raise WireFormat(
             f"the value begins with {value[:5].hex()}; 00 and a schema id were expected"
         )
-    schema = without_logical_types(registry.any_schema(int.from_bytes(value[1:5], "big")))
-    try:
-        fields: Any = _read(io.BytesIO(value[5:]), fastavro.parse_schema(schema), None)
-        return dict(fields)
-    except Exception as error:
-        raise Undecodable(
-            f"not an Avro record of its schema: {error or type(error).__name__}"
-        ) from error
+    schema_id = int.from_bytes(value[1:5], "big")
+    schema = registry.any_schema(schema_id)
+    _parsed(schema, f"schema id {schema_id}")
+    found = compile_exact(schema, VIEW_VALUES_MAX)(value, 5)
+    return found if isinstance(found, dict) else {"value": found}

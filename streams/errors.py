@@ -7,7 +7,11 @@ StreamsError
 │   ├── WireFormat           not five bytes of Confluent header and an Avro body
 │   ├── UnknownSchema        the registry does not know the schema id
 │   ├── SubjectMismatch      the schema id belongs to another subject
-│   ├── Undecodable          the Avro body is cut short, too long or invalid
+│   ├── UnsafeSchema         the writer's schema is none that anything is decoded by
+│   ├── TooLarge             more bytes or values than are taken
+│   ├── Undecodable          the Avro body is invalid: an index, a number, a text, a block size
+│   │   ├── Truncated        the value ends before its record does
+│   │   └── TrailingBytes    the record ends before its value does
 │   ├── OutOfBounds          a field breaks its declared bounds
 │   ├── WrongPartition       the key belongs to another partition
 │   ├── FutureEvent          the event time is further ahead of the append time than declared
@@ -65,10 +69,34 @@ class SubjectMismatch(DataError):
     code = "SUBJECT_MISMATCH"
 
 
+class UnsafeSchema(DataError):
+    """The writer's schema could crash a decoder, exhaust it, or is no Avro (`schemas.lint`)."""
+
+    code = "UNSAFE_SCHEMA"
+
+
+class TooLarge(DataError):
+    """The value has more bytes, or holds more values, than are taken."""
+
+    code = "TOO_LARGE"
+
+
 class Undecodable(DataError):
     """The body is not exactly one Avro record of its writer's schema."""
 
     code = "UNDECODABLE"
+
+
+class Truncated(Undecodable):
+    """The value ends before its record does."""
+
+    code = "TRUNCATED"
+
+
+class TrailingBytes(Undecodable):
+    """The record ends before its value does."""
+
+    code = "TRAILING_BYTES"
 
 
 class OutOfBounds(DataError):

@@ -4,7 +4,7 @@ time.
 
 from __future__ import annotations
 
-from streams.errors import DataError, FutureEvent, WireFormat, WrongPartition
+from streams.errors import DataError, FutureEvent, OutOfBounds, WireFormat, WrongPartition
 from streams.lineage import HEADER
 from streams.merge import NO_TIME, Input, Stored
 from streams.partition import partition_of
@@ -20,6 +20,8 @@ def intake(plan: Plan, partition: int, partitions: int, source: int, stored: Sto
         time_ms = getattr(record, source_plan.event_time)
         if source != len(plan.inputs) - 1:
             _check_key(source_plan, key, getattr(record, source_plan.key), partition, partitions)
+        if time_ms < 0:
+            raise OutOfBounds(f"{source_plan.event_time} is {time_ms}; event time begins in 1970")
         if time_ms > appended_ms + source_plan.ahead_ms:
             raise FutureEvent(
                 f"{source_plan.event_time} is {time_ms}, "

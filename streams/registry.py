@@ -14,13 +14,24 @@ from typing import Any
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from streams.errors import RegistryError, SubjectMismatch, UnknownSchema
+from schemas.lint import schema_of, unsafe
+from streams.errors import (
+    RegistryError,
+    SubjectMismatch,
+    TopologyError,
+    UnknownSchema,
+    UnsafeSchema,
+)
 from streams.settings import Settings
 
 COMPATIBILITY = "BACKWARD"
-UNKNOWN_TRIES = 3
+STRICTER = {"BACKWARD", "BACKWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"}
+RETRIES, RETRY_WAIT_MS = 1, 100
+UNKNOWN_WAITS = 2  # for a registry that lags; so many in any rest
 UNKNOWN_PAUSE_S = 0.2
+UNKNOWN_REST_S = 10.0
 NOT_FOUND = 404
+NO_SUBJECT, NO_SCHEMA = 40401, 40403  # the registry's own words: a proxy's 404 has none
 CONFLICT = 409
 
 
@@ -28,14 +39,19 @@ class ConfluentRegistry:
     """A registry behind an URL; the `Registry` that codecs ask."""
 
     def __init__(self, url: str, settings: Settings) -> None:
-        config: dict[str, Any] = {"url": url, "timeout": settings.request_timeout_s}
+        config: dict[str, Any] = {
+            "url": url,
+            "timeout": settings.request_timeout_s,
+            "max.retries": RETRIES,  # who asks, waits and asks again; a transaction may be open
+            "retries.wait.ms": RETRY_WAIT_MS,
+        }
         if settings.registry_user is not None and settings.registry_password is not None:
             secret = settings.registry_password.get_secret_value()
             config["basic.auth.user.info"] = f"{settings.registry_user}:{secret}"
         self.url = url
         self._client = SchemaRegistryClient(config)
         self._schemas: dict[int, dict[str, Any]] = {}
-        self._unknown: dict[tuple[str, int], UnknownSchema] = {}
+        self._waits_left, self._rested_at = UNKNOWN_WAITS, time.monotonic()
 
     def close(self) -> None:
         """Close its connections."""
@@ -65,52 +81,61 @@ class ConfluentRegistry:
         return True
 
     def writer_schema(self, subject: str, schema_id: int) -> dict[str, Any]:
-        """The schema of an id, if it belongs to the subject; an unknown id is asked for again,
-        since registries lag.
-        """
-        if (subject, schema_id) in self._unknown:
-            raise self._unknown[(subject, schema_id)]
+        """The schema of an id, if it belongs to the subject."""
+        found = self.any_schema(schema_id)
         try:
-            parsed = self.any_schema(schema_id)
-        except UnknownSchema as unknown:
-            self._unknown[(subject, schema_id)] = unknown
-            raise
-        try:
-            self._client.lookup_schema(subject, _schema(parsed))
+            self._client.lookup_schema(subject, _schema(found))
         except SchemaRegistryError as error:
-            if error.http_status_code == NOT_FOUND:
+            if error.error_code in (NO_SUBJECT, NO_SCHEMA):
                 raise SubjectMismatch(f"schema id {schema_id} is not one of {subject}") from error
             raise RegistryError(f"{subject}: {error}") from error
-        return parsed
+        except Exception as error:
+            raise RegistryError(f"the registry at {self.url} does not answer: {error}") from error
+        return found
 
     def any_schema(self, schema_id: int) -> dict[str, Any]:
-        """The schema of an id, of any subject."""
-        for attempt in range(UNKNOWN_TRIES):
-            if schema_id in self._schemas:
-                break
-            try:
-                self._schemas[schema_id] = json.loads(
-                    self._client.get_schema(schema_id).schema_str or "null"
-                )
-            except SchemaRegistryError as error:
-                if error.http_status_code != NOT_FOUND:
-                    raise RegistryError(f"schema id {schema_id}: {error}") from error
-                if attempt + 1 < UNKNOWN_TRIES:
-                    time.sleep(UNKNOWN_PAUSE_S)
-            except Exception as error:
-                raise RegistryError(
-                    f"the registry at {self.url} does not answer: {error}"
-                ) from error
+        """The schema of an id, of any subject; an unknown id is asked for again, since registries
+        lag.
+        """
         if schema_id not in self._schemas:
-            raise UnknownSchema(f"the registry has no schema of id {schema_id}")
+            text = self._text(schema_id)
+            while text is None and self._may_wait():
+                time.sleep(UNKNOWN_PAUSE_S)
+                text = self._text(schema_id)
+            if text is None:
+                raise UnknownSchema(f"the registry has no schema of id {schema_id}")
+            try:
+                self._schemas[schema_id] = schema_of(text)
+            except ValueError as error:
+                raise UnsafeSchema(f"schema id {schema_id}: {error}") from error
         return self._schemas[schema_id]
 
-    def register(self, subject: str, schema: dict[str, Any]) -> int:
-        """Register a schema, compatibility set before anything is written; RegistryError when it
-        is incompatible.
-        """
+    def _text(self, schema_id: int) -> str | None:
+        """The text of a schema, or None when the registry itself says that it has none."""
         try:
-            if self._compatibility(subject) is None:
+            return self._client.get_schema(schema_id).schema_str or "null"
+        except SchemaRegistryError as error:
+            if error.error_code == NO_SCHEMA:
+                return None
+            raise RegistryError(f"schema id {schema_id}: {error}") from error
+        except Exception as error:  # the client raises its HTTP library's own errors
+            raise RegistryError(f"the registry at {self.url} does not answer: {error}") from error
+
+    def _may_wait(self) -> bool:
+        """Whether to wait for an unknown id. A flood of invented ones must not stop the flow."""
+        if time.monotonic() - self._rested_at > UNKNOWN_REST_S:
+            self._waits_left, self._rested_at = UNKNOWN_WAITS, time.monotonic()
+        self._waits_left -= 1
+        return self._waits_left >= 0
+
+    def register(self, subject: str, schema: dict[str, Any]) -> int:
+        """Register a schema, compatibility set before anything is written. TopologyError when
+        nothing may be decoded by it, RegistryError when it is incompatible.
+        """
+        for fault in unsafe(schema):
+            raise TopologyError(f"{subject}: {fault}")
+        try:
+            if self._compatibility(subject) not in STRICTER:
                 self._client.set_compatibility(subject, COMPATIBILITY)
             return int(self._client.register_schema(subject, _schema(schema)))
         except SchemaRegistryError as error:

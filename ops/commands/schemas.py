@@ -1,4 +1,4 @@
-"""doa schemas: the committed Avro schemas, checked, compared, written and registered."""
+"""doa schemas: the committed Avro schemas, checked, compared, written, registered; and fuzzed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import click
 
 from ops import apply as applying
 from ops.connect import connect
-from ops.output import OUTPUT, print_json, say
+from ops.fuzz import run as fuzzing
+from ops.output import OUTPUT, print_json, print_table, say
 from schemas import derive
 from schemas.record import Record
 from streams.topology import discover, stream_of
@@ -20,7 +21,7 @@ from streams.topology import discover, stream_of
 
 @click.group()
 def schemas() -> None:
-    """Check, compare, write and register the Avro schemas of all streams.
+    """Check, compare, write, register and fuzz the Avro schemas of all streams.
 
     Example: doa schemas check
     """
@@ -109,6 +110,37 @@ def diff(packages: tuple[str, ...], output: str) -> None:
         if not changes:
             click.echo("no difference")
     sys.exit(1 if any(c["breaks"] for c in changes) else 0)
+
+
+def _say_progress(so_far: dict[str, int]) -> None:
+    say(f"{so_far['done']:,} cases, {so_far['wrong']} wrong, {so_far['slow']} slow")
+
+
+@schemas.command()
+@click.option("--cases", type=click.IntRange(1), default=20_000, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--from", "first", type=click.IntRange(0), default=0, help="The first case's number.")
+@OUTPUT
+@click.pass_obj
+def fuzz(packages: tuple[str, ...], cases: int, seed: int, first: int, output: str) -> None:
+    """Feed hostile bytes and schemas to the decoders of all event topics, in a process of its own
+    that may use 50 ms and 256 MB per case; exit 1 when one crashes it, takes longer, raises what is
+    no DataError, takes what it must refuse or refuses what it must take.
+
+    Example: doa schemas fuzz --cases 1000000 --seed 7 -o json
+    """
+    result = fuzzing.fuzz(seed, cases, packages, first, _say_progress)
+    if output == "json":
+        print_json(result)
+    else:
+        print_table(["outcome", "cases"], [list(pair) for pair in result["outcomes"].items()])
+        for fault in [*result["crashes"], *result["faults"]]:
+            click.echo(f"case {fault['case']}: {fault.get('fault') or fault}")
+        click.echo(
+            f"{len(result['crashes'])} crashes, {result['slow']} slow, "
+            f"at most {result.get('case_ms_max')} ms a case, {result.get('rss_mb_max')} MB in all"
+        )
+    sys.exit(1 if fuzzing.failed(result) else 0)
 
 
 @schemas.command()

@@ -203,3 +203,15 @@ def test_incompatible_change_is_judged_against_what_git_has(tmp_path: Path) -> N
     ]
     git("commit", "-am", "the people have agreed")
     assert check([Tide], tmp_path) == []
+
+
+def test_schema_that_nothing_may_be_decoded_by_is_named(tmp_path: Path) -> None:
+    class Verbose(Record, stream=Stream("toy.event.verbose", "key", "at_ms", "me")):
+        key: str = field("x" * 70_000)
+        at_ms: int = field("When.", unit="ms")
+
+    Verbose.__doc__ = "It says too much."
+    write_avsc([Verbose], tmp_path)
+    [problem] = check([Verbose], tmp_path)
+    assert problem.startswith("toy.event.verbose: the schema has 70")
+    assert problem.endswith("characters; at most 65536 are taken")

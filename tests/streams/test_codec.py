@@ -15,6 +15,9 @@ from streams.errors import (
     EmptyValue,
     OutOfBounds,
     SubjectMismatch,
+    TooLarge,
+    TrailingBytes,
+    Truncated,
     Undecodable,
     UnknownSchema,
     WireFormat,
@@ -136,7 +139,7 @@ def test_wire_format_is_a_zero_byte_the_schema_id_and_avro() -> None:
         (b"\x00\x00", WireFormat, "the value begins with 0000; 00 and a schema id were expected"),
         (b'{"a":1}', WireFormat,
          "the value begins with 7b2261223a; 00 and a schema id were expected"),
-        (b"\x00" * 1_000_001, WireFormat, "the value has 1000001 bytes; at most 1000000 are taken"),
+        (b"\x00" * 1_000_001, TooLarge, "the value has 1000001 bytes; at most 1000000 are taken"),
         (b"\x00\x00\x00\x00\x09a", UnknownSchema, "no schema has the id 9"),
         (b"\x00\x00\x00\x00\x02a", SubjectMismatch,
          "schema id 2 belongs to other-value, not to toy.event.whole-value"),
@@ -158,9 +161,9 @@ def test_every_cut_and_every_tail_is_refused() -> None:
     codec = codec_of(Whole)
     value = codec.encode(Whole(key="a", at_ms=1, counts=[1, 2], maybe="x"))
     for length in range(5, len(value)):
-        with pytest.raises(Undecodable, match="not an Avro Whole: "):
+        with pytest.raises(Truncated, match="not an Avro Whole: "):
             codec.decode(value[:length])
-    with pytest.raises(Undecodable, match="the Avro Whole ends at byte 35, the value at 37"):
+    with pytest.raises(TrailingBytes, match="it ends at byte 35, the value at 37"):
         codec.decode(value + b"\x00\x00")
 
 

@@ -40,8 +40,8 @@ def test_each_bad_record_becomes_one_dead_letter_and_the_next_good_one_a_predict
     refused: list[tuple[str, int, bytes | None, bytes | None]] = [
         ("WIRE_FORMAT", EWR, b"EWR", b"no avro"),
         ("WIRE_FORMAT", EWR, b"EWR", b"\x00\x00"),
-        ("UNDECODABLE", EWR, b"EWR", good[:-3]),
-        ("UNDECODABLE", EWR, b"EWR", good + b"\x00"),
+        ("TRUNCATED", EWR, b"EWR", good[:-3]),
+        ("TRAILING_BYTES", EWR, b"EWR", good + b"\x00"),
         ("UNDECODABLE", EWR, b"EWR", good[:5] + b"\xff" * 40),
         ("UNKNOWN_SCHEMA", EWR, b"EWR", b"\x00\x7f\xff\xff\xff" + good[5:]),
         ("SUBJECT_MISMATCH", EWR, b"EWR", schedule.prefix + good[5:]),
