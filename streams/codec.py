@@ -17,7 +17,6 @@ import pydantic
 
 from schemas.derive import avro_schema
 from schemas.record import Record
-from schemas.snapshot import Snapshot
 from streams.compiled import Encoder, compile_encoder
 from streams.errors import (
     EmptyValue,
@@ -30,7 +29,7 @@ from streams.errors import (
 
 MAGIC = b"\x00"
 VALUE_BYTES_MAX = 1_000_000
-LARGE_BYTES_MAX = 8_000_000  # of state and of snapshots: what their topics take
+LARGE_BYTES_MAX = 8_000_000  # of state: what changelogs take
 
 Decoder = Callable[[bytes, int], tuple[dict[str, Any], int]]
 
@@ -68,8 +67,7 @@ class Codec:
         self.prefix = b""
         self._parsed = fastavro.parse_schema(without_logical_types(self.schema))
         self._readers: dict[bytes, Decoder] = {}
-        large = record.stream is None or issubclass(record, Snapshot)
-        self.bytes_max = LARGE_BYTES_MAX if large else VALUE_BYTES_MAX
+        self.bytes_max = LARGE_BYTES_MAX if record.stream is None else VALUE_BYTES_MAX
         self.encode: Encoder = self._encode_first
         self._validate: Callable[[Any], Any] = record.__pydantic_validator__.validate_python
 

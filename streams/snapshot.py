@@ -16,7 +16,7 @@ import platform
 import secrets
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +28,7 @@ from streams.unpickle import dumps, loads
 
 DOMAIN = b"doa model snapshot v1\x00"
 KEY_BYTES_MIN = 32
+PART_BYTES_MAX = 900_000  # with its envelope it fits into a record of Kafka's default limit
 
 
 @dataclass(frozen=True)
@@ -96,31 +97,40 @@ def seal_model(
     *,
     factory: Callable[[], Any] | None = None,
     **fields: Any,
-) -> Snapshot:
-    """Pickle a model and sign its envelope; `fields` are those of `Snapshot` that only the caller
-    knows.
+) -> list[Snapshot]:
+    """Pickle a model and sign its envelope: the parts of one snapshot, in order; `fields` are those
+    of `Snapshot` that only the caller knows.
 
     `factory` is what the learner declares as its model, as for `open_model`.
     """
     payload = dumps(model, factory or type(model))
+    places = range(0, len(payload), PART_BYTES_MAX)
+    owner = f"{fields['learner']}@{fields['partition']}"
     key_id = next(iter(keys.keys))
-    envelope = {
-        "part": 0,
-        "parts": 1,
+    common = {
         **fields,
         "algorithm": ALGORITHM,
         "key_id": key_id,
         "python": platform.python_version(),
         "river": version("river"),
+        "parts": len(places),
         "payload_sha256": hashlib.sha256(payload).hexdigest(),
-        "payload": payload,
     }
-    assert envelope.keys() == kind.model_fields.keys() - {"tag"}, "a snapshot says all of itself"
-    return kind(**envelope, tag=_tag(keys.keys[key_id], envelope))
+    parts = []
+    for part, place in enumerate(places):
+        envelope = {
+            **common,
+            "key": _record_key(owner, fields["generation"], part),
+            "part": part,
+            "payload": payload[place : place + PART_BYTES_MAX],
+        }
+        assert envelope.keys() == kind.model_fields.keys() - {"tag"}, "a snapshot says all of it"
+        parts.append(kind(**envelope, tag=_tag(keys.keys[key_id], envelope)))
+    return parts
 
 
-def verify(record: Snapshot, keys: Keys, owner: str, *, generation_min: int = 1) -> None:
-    """Check signature, owner and generation before anything is parsed; SnapshotError says which
+def verify(record: Snapshot, keys: Keys, owner: str) -> None:
+    """Check signature and owner of one part before anything is parsed; SnapshotError says which
     check failed.
     """
     key = keys.keys.get(record.key_id)
@@ -133,42 +143,45 @@ def verify(record: Snapshot, keys: Keys, owner: str, *, generation_min: int = 1)
         raise SnapshotError(
             f"snapshot of {owner}: the signature does not match; it was changed or is not ours"
         )
-    if hashlib.sha256(record.payload).hexdigest() != record.payload_sha256:
-        raise SnapshotError(f"snapshot of {owner}: the payload is not the one that was signed")
-    if record.key != owner or owner != f"{record.learner}@{record.partition}":
+    if owner != f"{record.learner}@{record.partition}" or record.key != _record_key(
+        owner, record.generation, record.part
+    ):
         raise SnapshotError(f"snapshot of {record.key} was found where one of {owner} was expected")
-    if record.generation < generation_min:
-        raise SnapshotError(
-            f"snapshot of {owner} is of generation {record.generation}; "
-            f"one of {generation_min} or later was expected"
-        )
 
 
 def open_model(
-    record: Snapshot,
-    keys: Keys,
-    owner: str,
-    factory: Callable[[], Any],
-    *,
-    generation_min: int = 1,
+    parts: Sequence[Snapshot], keys: Keys, owner: str, factory: Callable[[], Any]
 ) -> Any:
-    """The model of a snapshot: verified, of this python and river, unpickled from the list of
-    allowed names.
+    """The model of a snapshot: whole, verified, of this python and river, unpickled from the list
+    of allowed names.
 
     The classes of the learner's own code are allowed too: those in the module of `factory`, and in
     what it imports.
     """
-    verify(record, keys, owner, generation_min=generation_min)
+    for record in parts:
+        verify(record, keys, owner)
+    first = parts[0]
+    if [p.part for p in parts] != list(range(first.parts)):
+        raise SnapshotError(
+            f"snapshot of {owner} is torn: {first.parts} parts were expected in order, here are "
+            f"{', '.join(str(p.part) for p in parts)}"
+        )
     here = (_minor(platform.python_version()), _minor(version("river")))
-    there = (_minor(record.python), _minor(record.river))
+    there = (_minor(first.python), _minor(first.river))
     if here != there:
         raise VersionSkew(
             f"snapshot of {owner} is of python {there[0]}, river {there[1]}; "
             f"here are {here[0]}, {here[1]}"
         )
-    if record.parts != 1:
-        raise SnapshotError(f"snapshot of {owner} is one of {record.parts} parts; one was expected")
-    return loads(record.payload, factory)
+    payload = b"".join(p.payload for p in parts)
+    if any(hashlib.sha256(payload).hexdigest() != p.payload_sha256 for p in parts):
+        raise SnapshotError(f"snapshot of {owner}: its parts are not those of one payload")
+    return loads(payload, factory)
+
+
+def _record_key(owner: str, generation: int, part: int) -> str:
+    """Two generations in turn, so that a compacted topic keeps the last and the one before it."""
+    return f"{owner}/{generation % 2}/{part}"
 
 
 def _tag(key: bytes, envelope: dict[str, Any]) -> bytes:
