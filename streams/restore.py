@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from heapq import heappush
 from typing import Any, Protocol
 
+from schemas.internal import UnitState
 from streams.errors import SnapshotError
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
@@ -46,6 +47,16 @@ def restore(unit: Unit, log: Log) -> None:
     for step in unit.steps:
         if isinstance(step, LearnerStep):
             _restore_model(unit, step, log)
+
+
+def last_state(unit: Unit, log: Log) -> UnitState | None:
+    """What a unit last said of itself in its changelog; None when it has never committed."""
+    changelog = unit.plan.topic(unit.plan.flow.changelog)
+    for stored in log.backwards(changelog, unit.partition):
+        if stored.key == b"unit":
+            state: UnitState = unit.plan.unit_codec.decode(stored.value)
+            return state
+    return None
 
 
 def _restore_entry(unit: Unit, key: str, value: bytes | None, head: bytes) -> None:

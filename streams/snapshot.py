@@ -8,6 +8,7 @@ fold over examples: what is refused here can be rebuilt.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
@@ -28,6 +29,7 @@ from streams.unpickle import dumps, loads
 
 DOMAIN = b"doa model snapshot v1\x00"
 KEY_BYTES_MIN = 32
+KEYS_KEPT = 2  # one signs, and the one before it still verifies
 PART_BYTES_MAX = 900_000  # with its envelope it fits into a record of Kafka's default limit
 
 
@@ -75,12 +77,7 @@ class Keys:
         """Read the keys of a home, made when it has none; two that begin at once agree on one."""
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({name: key.hex() for name, key in cls.generate().keys.items()})
-            draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-            with os.fdopen(
-                os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
-            ) as file:
-                file.write(text + "\n")
+            draft = cls.generate()._draft(path)
             try:
                 os.link(draft, path)
             except FileExistsError:
@@ -88,6 +85,30 @@ class Keys:
             finally:
                 draft.unlink()
         return cls.load(path)
+
+    @classmethod
+    def rotate(cls, path: Path) -> tuple[Keys, list[str]]:
+        """Put a new key before the one that signs, which only verifies from now on; all others are
+        forgotten. Returns the keys, and the ids of those that are gone.
+
+        Two that rotate at once do so one after the other.
+        """
+        cls.load_or_create(path)
+        with path.with_name(f"{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = cls.load(path)
+            newest = {**cls.generate().keys, **before.keys}
+            kept = dict(list(newest.items())[:KEYS_KEPT])
+            cls(kept)._draft(path).replace(path)
+        return cls.load(path), [name for name in newest if name not in kept]
+
+    def _draft(self, path: Path) -> Path:
+        """Write the keys beside a path, for their owner alone."""
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(json.dumps({name: key.hex() for name, key in self.keys.items()}) + "\n")
+        return draft
 
 
 def seal_model(

@@ -40,7 +40,7 @@ class Alarm(Event, stream=Stream("toy.signal.alarm", "key", "at_ms", "me")):
     """A large answer was learned."""
 
 
-class Model(Snapshot, stream=Stream("toy.model.thing", "key", "time_ms", "me")):
+class Model(Snapshot, stream=Stream("toy.model.thing", "key", "time_ms", "me", compacted=True)):
     """The sum, pickled."""
 
 
