@@ -100,7 +100,7 @@ class Keys:
             newest = {**cls.generate().keys, **before.keys}
             kept = dict(list(newest.items())[:KEYS_KEPT])
             cls(kept)._draft(path).replace(path)
-        return cls.load(path), [name for name in newest if name not in kept]
+            return cls(kept), [name for name in newest if name not in kept]
 
     def _draft(self, path: Path) -> Path:
         """Write the keys beside a path, for their owner alone."""

@@ -53,6 +53,8 @@ class Wood(Snapshot, stream=Stream("wood.model.forest", "key", "time_ms", OWNER,
 class Nothing(Record):
     """No state is needed."""
 
+    none: int = field("Nothing.")
+
 
 @fold(reads=Sample, writes=(Asked, Told), state=Nothing, key="key")
 def ask(state: Nothing | None, sample: Sample) -> tuple[None, list[Record]]:

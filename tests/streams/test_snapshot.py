@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,36 @@ def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     assert oct(path.stat().st_mode & 0o777) == "0o600"
     assert os.listdir(path.parent) == ["keys.json"]
     assert [len(key) for key in made.keys.values()] == [32]
+
+
+def test_rotated_key_signs_and_the_one_before_it_still_verifies(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    first = Keys.load_or_create(path)
+    second, forgotten = Keys.rotate(path)
+    assert forgotten == []
+    assert list(second.keys)[1:] == list(first.keys)
+    third, forgotten = Keys.rotate(path)
+    assert list(third.keys)[1:] == list(second.keys)[:1]
+    assert forgotten == list(first.keys)
+    assert Keys.load(path) == third
+    assert oct(path.stat().st_mode & 0o777) == "0o600"
+    assert sorted(os.listdir(tmp_path)) == ["keys.json", "keys.json.lock"]
+    by_second = sealed(keys=second)
+    verify(by_second, third, OWNER)
+    verify(sealed(keys=third), third, OWNER)
+    with pytest.raises(SnapshotError, match="unknown key"):
+        verify(sealed(keys=first), third, OWNER)
+    with pytest.raises(SnapshotError, match="unknown key"):
+        verify(sealed(keys=third), second, OWNER)
+
+
+def test_keys_that_are_rotated_at_once_are_rotated_one_after_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    with ThreadPoolExecutor(8) as pool:
+        results = [f.result() for f in [pool.submit(Keys.rotate, path) for _ in range(16)]]
+    gone = [name for _, forgotten in results for name in forgotten]
+    assert len(gone) == len(set(gone)) == 15, "each key went once, two are left of seventeen"
+    assert len(Keys.load(path).keys) == 2
 
 
 def test_keys_are_not_shown() -> None:

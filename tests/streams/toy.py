@@ -47,6 +47,8 @@ class Model(Snapshot, stream=Stream("toy.model.thing", "key", "time_ms", "me", c
 class Nothing(Record):
     """No state is needed."""
 
+    none: int = field("Nothing.")
+
 
 class Adder:
     """A model that adds up the answers."""
