@@ -12,7 +12,7 @@ from heapq import heappush
 from typing import Any, Protocol
 
 from schemas.internal import UnitState
-from streams.errors import SnapshotError
+from streams.errors import OUTAGES, SnapshotError
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
 from streams.snapshot import open_model
@@ -186,6 +186,8 @@ def _fold_again(
         example = codec.decode(stored.value)
         try:
             step.learn(example, n)
+        except OUTAGES:
+            raise
         except Exception:  # as when it was first met
             skipped.add(n)
             return False

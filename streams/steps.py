@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.record import Record
 from streams.codec import Codec
-from streams.errors import DataError, ProcessorFault, Rollback
+from streams.errors import OUTAGES, DataError, ProcessorFault, Rollback
 from streams.lineage import varint
 from streams.processor import Learner, Processor
 from streams.snapshot_log import write_snapshot
@@ -238,6 +238,8 @@ class LearnerStep(Step):
             return
         try:
             signals = self.learn(record, trigger[2])
+        except OUTAGES:
+            raise
         except Exception as error:
             raise Rollback(self.name, trigger[0], error) from error
         if signals:
