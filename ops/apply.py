@@ -26,7 +26,11 @@ from streams.validation import checked
 DAY_MS = 86_400_000
 LARGE_RECORD_BYTES = "8000000"
 DEAD_LETTER_BYTES = "16000000"
-SEGMENT_BYTES = "16000000"
+COMPACTED = {  # small segments, so that it happens: the one that is written to is left alone
+    "cleanup.policy": "compact",
+    "segment.bytes": "16000000",
+    "min.cleanable.dirty.ratio": "0.2",
+}
 GROUP_EMPTY_WAIT_S = 15.0
 
 
@@ -185,12 +189,10 @@ def _await_topics(cluster: Cluster, names: set[str]) -> None:
 
 
 def _settings(stream: Stream) -> dict[str, str]:
-    large = {"max.message.bytes": LARGE_RECORD_BYTES} if stream.stage == "model" else {}
     return {
-        "cleanup.policy": "compact" if stream.compacted else "delete",
         "message.timestamp.type": "LogAppendTime",
         "retention.ms": str(stream.retention_days * DAY_MS),
-        **large,
+        **(COMPACTED if stream.compacted else {"cleanup.policy": "delete"}),
     }
 
 
@@ -199,12 +201,7 @@ def _internal(flow: Flow, partitions: int | None) -> list[tuple[str, int, dict[s
     count = partitions or max((s.partitions for s in data), default=1)
     kept = {"retention.ms": str(max(s.retention_days for s in data) * DAY_MS)}
     stamped = {"message.timestamp.type": "LogAppendTime"}
-    compact = {
-        "cleanup.policy": "compact",
-        "segment.bytes": SEGMENT_BYTES,
-        "min.cleanable.dirty.ratio": "0.2",
-        "max.message.bytes": LARGE_RECORD_BYTES,
-    }
+    compact = {**COMPACTED, "max.message.bytes": LARGE_RECORD_BYTES}
     if not flow.steps:
         return [(flow.changelog, 1, {**stamped, **compact})]
     return [

@@ -29,6 +29,7 @@ COMMANDS = {
     "check": "ops.commands.look:check",
     "graph": "ops.commands.look:graph",
     "tap": "ops.commands.tap:tap_command",
+    "model": "ops.commands.model:model",
     "schemas": "ops.commands.schemas:schemas",
     "bench": "ops.commands.bench:bench",
 }

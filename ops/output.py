@@ -12,6 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 OUTPUT = click.option(
     "-o",
@@ -50,14 +51,14 @@ def print_table(
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(plain(cell) for cell in row))
-    console().print(table, markup=False)
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console().print(table)
 
 
 def plain(cell: Any) -> str:
-    """A cell as text: floats short, control characters shown, brackets kept from being markup."""
+    """A cell as text: floats short, control characters shown."""
     if cell is None:
         return "-"
     text = f"{cell:.4g}" if isinstance(cell, float) else str(cell)
     visible = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return visible.replace("[", "\\[")
+    return visible

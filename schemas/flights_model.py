@@ -8,7 +8,7 @@ from schemas.snapshot import Snapshot
 
 
 def _stream(noun: str) -> Stream:
-    return Stream(f"flights.model.{noun}", "key", "time_ms", OWNER)
+    return Stream(f"flights.model.{noun}", "key", "time_ms", OWNER, compacted=True)
 
 
 class PlannedModel(Snapshot, stream=_stream("planned")):

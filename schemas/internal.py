@@ -16,6 +16,7 @@ class UnitState(Record):
 
     time_ms: int = field("Event time that the unit has reached.", unit="ms")
     written: dict[str, int] = field("Records that the unit has written, by topic.")
+    generations: dict[str, int] = field("Snapshots that were taken, by learner.", default={})
 
 
 class SeenIds(Record):

@@ -25,7 +25,6 @@ import pydantic
 from schemas.derive import avro_schema
 from schemas.lint import unsafe
 from schemas.record import Record
-from schemas.snapshot import Snapshot
 from streams.compiled import Encoder, compile_encoder
 from streams.errors import (
     DataError,
@@ -45,7 +44,7 @@ from streams.plain import with_bytes_defaults, without_logical_types
 
 MAGIC = b"\x00"
 VALUE_BYTES_MAX = 1_000_000
-LARGE_BYTES_MAX = 8_000_000  # of state and of snapshots: what their topics take
+LARGE_BYTES_MAX = 8_000_000  # of state: what changelogs take
 COMPARED_BYTES_MAX = 4_096  # of a value that is checked by encoding, which remembers texts
 VIEW_VALUES_MAX = 100_000  # in a value that a view shows: state may be larger than events
 REFUSED_S = 10.0  # before the registry is asked again about a schema id that was refused
@@ -96,8 +95,7 @@ class Codec:
         self._parsed = fastavro.parse_schema(without_logical_types(self.schema))
         self._writers: dict[bytes, _Writer] = {}
         self._refused: dict[bytes, tuple[float, type[DataError], str]] = {}
-        large = record.stream is None or issubclass(record, Snapshot)
-        self.bytes_max = LARGE_BYTES_MAX if large else VALUE_BYTES_MAX
+        self.bytes_max = LARGE_BYTES_MAX if record.stream is None else VALUE_BYTES_MAX
         self.encode: Encoder = self._encode_first
         strict = record.stream is not None and record.stream.stage == "event"
         self.decode: Callable[[bytes | None], Any] = (

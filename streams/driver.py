@@ -60,6 +60,10 @@ class Driver:
         """All records of a partition from an offset on."""
         return iter(self.logs.get((topic, partition), [])[max(start, 0) :])
 
+    def backwards(self, topic: str, partition: int) -> Iterator[Stored]:
+        """All records of a partition, the last first."""
+        return reversed(self.logs.get((topic, partition), []))
+
     def last(self, topic: str, partition: int) -> Stored | None:
         """The last record of a partition."""
         log = self.logs.get((topic, partition))

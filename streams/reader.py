@@ -15,6 +15,7 @@ from streams.errors import BrokerError
 from streams.merge import Stored
 
 READ_RECORDS = 5_000
+BACK_RECORDS_MIN, BACK_RECORDS_MAX = 4, 64  # of those read backwards, held at a time
 
 
 class Fetched(NamedTuple):
@@ -91,9 +92,13 @@ class KafkaLog:
         """Stop reading."""
         self._reader.close()
 
-    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
-        """All records from an offset to the end, open transactions of dead writers waited for."""
-        end = self._cluster.ends([(topic, partition)])[(topic, partition)]
+    def records(
+        self, topic: str, partition: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[Stored]:
+        """All records from an offset to another, or to the end; open transactions of dead writers
+        are waited for.
+        """
+        end = self._cluster.ends([(topic, partition)])[(topic, partition)] if stop is None else stop
         if start >= end:
             return
         self._reader.assign({(topic, partition): max(start, 0)})
@@ -112,15 +117,15 @@ class KafkaLog:
                 )
         self._reader.assign({})
 
+    def backwards(self, topic: str, partition: int) -> Iterator[Stored]:
+        """All committed records, the last first, read a few more at a time."""
+        stop = self._cluster.ends([(topic, partition)])[(topic, partition)]
+        count = BACK_RECORDS_MIN
+        while stop > 0:
+            start = max(stop - count, 0)
+            yield from reversed(list(self.records(topic, partition, start, stop)))
+            stop, count = start, min(count * 4, BACK_RECORDS_MAX)
+
     def last(self, topic: str, partition: int) -> Stored | None:
         """The last committed record of a partition."""
-        end = self._cluster.ends([(topic, partition)])[(topic, partition)]
-        back = 4
-        while True:
-            start = max(end - back, 0)
-            found: Stored | None = None
-            for stored in self.records(topic, partition, start):
-                found = stored
-            if found is not None or start == 0:
-                return found
-            back *= 8
+        return next(self.backwards(topic, partition), None)

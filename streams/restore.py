@@ -6,17 +6,23 @@ the fold then begins anew from the snapshot, without it, as the unit that first 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from heapq import heappush
-from typing import Protocol
+from typing import Any, Protocol
 
-from streams.errors import SnapshotError, VersionSkew
+from schemas.internal import UnitState
+from streams.errors import OUTAGES, SnapshotError
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
 from streams.snapshot import open_model
+from streams.snapshot_log import Parts, last_two, whole_snapshots
 from streams.steps import FoldStep, LearnerStep
 from streams.topology import stream_of
 from streams.unit import STATE_HEADER, Unit
+
+LOG = logging.getLogger("doa.snapshot")
+REFUSED_TOLD_MAX = 5
 
 
 class Log(Protocol):
@@ -25,8 +31,8 @@ class Log(Protocol):
     def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
         """All records from an offset to the end that the topic has when the reading starts."""
 
-    def last(self, topic: str, partition: int) -> Stored | None:
-        """The last record of a partition."""
+    def backwards(self, topic: str, partition: int) -> Iterator[Stored]:
+        """All records of a partition, the last first."""
 
 
 def restore(unit: Unit, log: Log) -> None:
@@ -43,6 +49,16 @@ def restore(unit: Unit, log: Log) -> None:
             _restore_model(unit, step, log)
 
 
+def last_state(unit: Unit, log: Log) -> UnitState | None:
+    """What a unit last said of itself in its changelog; None when it has never committed."""
+    changelog = unit.plan.topic(unit.plan.flow.changelog)
+    for stored in log.backwards(changelog, unit.partition):
+        if stored.key == b"unit":
+            state: UnitState = unit.plan.unit_codec.decode(stored.value)
+            return state
+    return None
+
+
 def _restore_entry(unit: Unit, key: str, value: bytes | None, head: bytes) -> None:
     """Take back one record of the changelog: the unit's own state, an hour of ids, or an entry."""
     if key == "unit":
@@ -50,6 +66,9 @@ def _restore_entry(unit: Unit, key: str, value: bytes | None, head: bytes) -> No
         unit.time_ms = state.time_ms
         for edge in unit.edges.values():
             edge.n = state.written.get(edge.name, 0)
+        for step in unit.steps:
+            if isinstance(step, LearnerStep):
+                step.generation = state.generations.get(step.name, 0)
     elif key.startswith("seen/"):
         _, name, hour = key.split("/")
         if name in unit.seen:
@@ -72,25 +91,89 @@ def _restore_table(unit: Unit, key: str, value: bytes | None, head: bytes) -> No
 
 
 def _restore_model(unit: Unit, step: LearnerStep, log: Log) -> None:
+    """Load the last snapshot that opens, and fold the examples since; or all, where none does: a
+    snapshot is only a cache.
+    """
+    refused: list[str] = []
+    found = snapshots_of(unit, step, log, refused.append)
+    for parts in last_two(found, step.generation, refused.append):
+        try:
+            opened = open_snapshot(unit, step, parts)
+        except SnapshotError as error:
+            refused.append(str(error))
+            continue
+        _tell(f"{step.name}@{unit.partition}", refused, f"generation {parts[0].generation}")
+        return refold(unit, step, log, (parts, opened))
+    _tell(f"{step.name}@{unit.partition}", refused, "the first example")
+    return refold(unit, step, log)
+
+
+def _tell(owner: str, refused: list[str], start: str) -> None:
+    for text in refused[:REFUSED_TOLD_MAX]:
+        LOG.warning("snapshot refused: %s", text)
+    if refused:
+        LOG.warning("%s: %d refused; its examples are folded from %s", owner, len(refused), start)
+
+
+def snapshots_of(
+    unit: Unit, step: LearnerStep, log: Log, refuse: Callable[[str], None]
+) -> Iterator[Parts]:
+    """The snapshots of a learner in a partition, the last first."""
+    assert unit.plan.keys is not None, "a flow with learners runs with signing keys"
+    edge, owner = step.edges[step.learner.snapshots], f"{step.name}@{unit.partition}"
+    keys = unit.plan.keys
+    return whole_snapshots(log, edge.topic, unit.partition, edge.codec, keys, owner, refuse)
+
+
+def open_snapshot(unit: Unit, step: LearnerStep, parts: Parts) -> Any:
+    """The model of a snapshot."""
+    assert unit.plan.keys is not None, "a flow with learners runs with signing keys"
+    owner = f"{step.name}@{unit.partition}"
+    return open_model(parts, unit.plan.keys, owner, step.learner.model)
+
+
+def refold(
+    unit: Unit,
+    step: LearnerStep,
+    log: Log,
+    start: tuple[Parts, Any] | None = None,
+    stop: int | None = None,
+    told: Callable[[int], None] = lambda version: None,
+) -> None:
+    """Fold from a snapshot and its model, or from the first example, up to the last or to #stop.
+
+    `told` hears of every version on the way.
+    """
     skipped: set[int] = set()
-    snapshot = log.last(step.edges[step.learner.snapshots].topic, unit.partition)
-    while not _fold_again(unit, step, log, snapshot, skipped):
-        pass
+    while not _fold_again(unit, step, log, start, skipped, stop, told):
+        if start is not None:  # its model has learnt by now
+            start = start[0], open_snapshot(unit, step, start[0])
 
 
 def _fold_again(
-    unit: Unit, step: LearnerStep, log: Log, snapshot: Stored | None, skipped: set[int]
+    unit: Unit,
+    step: LearnerStep,
+    log: Log,
+    start: tuple[Parts, Any] | None,
+    skipped: set[int],
+    stop: int | None,
+    told: Callable[[int], None],
 ) -> bool:
-    """Fold from the snapshot; False when an example raised, which is then skipped."""
-    start = _load(unit, step, snapshot)
-    if start < 0:
+    """Fold; False when an example raised, which is then skipped."""
+    step.model, step.version, step.frozen, offset = step.learner.model(), 0, False, 0
+    if start is not None:
+        parts, step.model = start
+        step.version, offset = parts[0].version, parts[0].offset_hint
+    if offset < 0:
         step.frozen = True
         return True
     codec = unit.plan.codec(step.learner.examples)
     topic = unit.plan.topic(stream_of(step.learner.examples).topic)
     following = step.version
-    for stored in log.records(topic, unit.partition, start):
+    for stored in log.records(topic, unit.partition, offset):
         n = header_number(stored.headers[HEADER])
+        if stop is not None and n >= stop:
+            break
         if n < following or n in skipped:
             following = max(following, n + 1)
             continue
@@ -103,29 +186,12 @@ def _fold_again(
         example = codec.decode(stored.value)
         try:
             step.learn(example, n)
+        except OUTAGES:
+            raise
         except Exception:  # as when it was first met
             skipped.add(n)
             return False
+        told(step.version)
         if step.frozen:
             break
     return True
-
-
-def _load(unit: Unit, step: LearnerStep, stored: Stored | None) -> int:
-    """Load the snapshot into the step; the offset from which examples follow, -1 when none do."""
-    step.model, step.version, step.generation, step.frozen = step.learner.model(), 0, 0, False
-    if stored is None:
-        return 0
-    assert unit.plan.keys is not None, "a flow with learners runs with signing keys"
-    record = unit.plan.codec(step.learner.snapshots).decode(stored.value)
-    step.generation = record.generation
-    try:
-        step.model = open_model(
-            record, unit.plan.keys, f"{step.name}@{unit.partition}", step.learner.model
-        )
-    except VersionSkew:
-        return 0  # made by another python or river: fold from the first example
-    except SnapshotError as error:
-        raise SnapshotError(f"{stored.offset} of the snapshots of {step.name}: {error}") from error
-    step.version = record.version
-    return int(record.offset_hint)

@@ -8,6 +8,7 @@ fold over examples: what is refused here can be rebuilt.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
@@ -16,7 +17,7 @@ import platform
 import secrets
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +29,8 @@ from streams.unpickle import dumps, loads
 
 DOMAIN = b"doa model snapshot v1\x00"
 KEY_BYTES_MIN = 32
+KEYS_KEPT = 2  # one signs, and the one before it still verifies
+PART_BYTES_MAX = 900_000  # with its envelope it fits into a record of Kafka's default limit
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,7 @@ class Keys:
         """Read the keys of a home, made when it has none; two that begin at once agree on one."""
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({name: key.hex() for name, key in cls.generate().keys.items()})
-            draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-            with os.fdopen(
-                os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
-            ) as file:
-                file.write(text + "\n")
+            draft = cls.generate()._draft(path)
             try:
                 os.link(draft, path)
             except FileExistsError:
@@ -87,6 +85,30 @@ class Keys:
             finally:
                 draft.unlink()
         return cls.load(path)
+
+    @classmethod
+    def rotate(cls, path: Path) -> tuple[Keys, list[str]]:
+        """Put a new key before the one that signs, which only verifies from now on; all others are
+        forgotten. Returns the keys, and the ids of those that are gone.
+
+        Two that rotate at once do so one after the other.
+        """
+        cls.load_or_create(path)
+        with path.with_name(f"{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = cls.load(path)
+            newest = {**cls.generate().keys, **before.keys}
+            kept = dict(list(newest.items())[:KEYS_KEPT])
+            cls(kept)._draft(path).replace(path)
+            return cls(kept), [name for name in newest if name not in kept]
+
+    def _draft(self, path: Path) -> Path:
+        """Write the keys beside a path, for their owner alone."""
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(json.dumps({name: key.hex() for name, key in self.keys.items()}) + "\n")
+        return draft
 
 
 def seal_model(
@@ -96,31 +118,40 @@ def seal_model(
     *,
     factory: Callable[[], Any] | None = None,
     **fields: Any,
-) -> Snapshot:
-    """Pickle a model and sign its envelope; `fields` are those of `Snapshot` that only the caller
-    knows.
+) -> list[Snapshot]:
+    """Pickle a model and sign its envelope: the parts of one snapshot, in order; `fields` are those
+    of `Snapshot` that only the caller knows.
 
     `factory` is what the learner declares as its model, as for `open_model`.
     """
     payload = dumps(model, factory or type(model))
+    places = range(0, len(payload), PART_BYTES_MAX)
+    owner = f"{fields['learner']}@{fields['partition']}"
     key_id = next(iter(keys.keys))
-    envelope = {
-        "part": 0,
-        "parts": 1,
+    common = {
         **fields,
         "algorithm": ALGORITHM,
         "key_id": key_id,
         "python": platform.python_version(),
         "river": version("river"),
+        "parts": len(places),
         "payload_sha256": hashlib.sha256(payload).hexdigest(),
-        "payload": payload,
     }
-    assert envelope.keys() == kind.model_fields.keys() - {"tag"}, "a snapshot says all of itself"
-    return kind(**envelope, tag=_tag(keys.keys[key_id], envelope))
+    parts = []
+    for part, place in enumerate(places):
+        envelope = {
+            **common,
+            "key": _record_key(owner, fields["generation"], part),
+            "part": part,
+            "payload": payload[place : place + PART_BYTES_MAX],
+        }
+        assert envelope.keys() == kind.model_fields.keys() - {"tag"}, "a snapshot says all of it"
+        parts.append(kind(**envelope, tag=_tag(keys.keys[key_id], envelope)))
+    return parts
 
 
-def verify(record: Snapshot, keys: Keys, owner: str, *, generation_min: int = 1) -> None:
-    """Check signature, owner and generation before anything is parsed; SnapshotError says which
+def verify(record: Snapshot, keys: Keys, owner: str) -> None:
+    """Check signature and owner of one part before anything is parsed; SnapshotError says which
     check failed.
     """
     key = keys.keys.get(record.key_id)
@@ -133,42 +164,45 @@ def verify(record: Snapshot, keys: Keys, owner: str, *, generation_min: int = 1)
         raise SnapshotError(
             f"snapshot of {owner}: the signature does not match; it was changed or is not ours"
         )
-    if hashlib.sha256(record.payload).hexdigest() != record.payload_sha256:
-        raise SnapshotError(f"snapshot of {owner}: the payload is not the one that was signed")
-    if record.key != owner or owner != f"{record.learner}@{record.partition}":
+    if owner != f"{record.learner}@{record.partition}" or record.key != _record_key(
+        owner, record.generation, record.part
+    ):
         raise SnapshotError(f"snapshot of {record.key} was found where one of {owner} was expected")
-    if record.generation < generation_min:
-        raise SnapshotError(
-            f"snapshot of {owner} is of generation {record.generation}; "
-            f"one of {generation_min} or later was expected"
-        )
 
 
 def open_model(
-    record: Snapshot,
-    keys: Keys,
-    owner: str,
-    factory: Callable[[], Any],
-    *,
-    generation_min: int = 1,
+    parts: Sequence[Snapshot], keys: Keys, owner: str, factory: Callable[[], Any]
 ) -> Any:
-    """The model of a snapshot: verified, of this python and river, unpickled from the list of
-    allowed names.
+    """The model of a snapshot: whole, verified, of this python and river, unpickled from the list
+    of allowed names.
 
     The classes of the learner's own code are allowed too: those in the module of `factory`, and in
     what it imports.
     """
-    verify(record, keys, owner, generation_min=generation_min)
+    for record in parts:
+        verify(record, keys, owner)
+    first = parts[0]
+    if [p.part for p in parts] != list(range(first.parts)):
+        raise SnapshotError(
+            f"snapshot of {owner} is torn: {first.parts} parts were expected in order, here are "
+            f"{', '.join(str(p.part) for p in parts)}"
+        )
     here = (_minor(platform.python_version()), _minor(version("river")))
-    there = (_minor(record.python), _minor(record.river))
+    there = (_minor(first.python), _minor(first.river))
     if here != there:
         raise VersionSkew(
             f"snapshot of {owner} is of python {there[0]}, river {there[1]}; "
             f"here are {here[0]}, {here[1]}"
         )
-    if record.parts != 1:
-        raise SnapshotError(f"snapshot of {owner} is one of {record.parts} parts; one was expected")
-    return loads(record.payload, factory)
+    payload = b"".join(p.payload for p in parts)
+    if any(hashlib.sha256(payload).hexdigest() != p.payload_sha256 for p in parts):
+        raise SnapshotError(f"snapshot of {owner}: its parts are not those of one payload")
+    return loads(payload, factory)
+
+
+def _record_key(owner: str, generation: int, part: int) -> str:
+    """Two generations in turn, so that a compacted topic keeps the last and the one before it."""
+    return f"{owner}/{generation % 2}/{part}"
 
 
 def _tag(key: bytes, envelope: dict[str, Any]) -> bytes:

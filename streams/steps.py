@@ -9,16 +9,17 @@ that changes state in place cannot promise that, so its failure rolls the batch 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from heapq import heappush
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from schemas.record import Record
 from streams.codec import Codec
-from streams.errors import DataError, ProcessorFault, Rollback
+from streams.errors import OUTAGES, DataError, ProcessorFault, Rollback
 from streams.lineage import varint
 from streams.processor import Learner, Processor
+from streams.snapshot_log import write_snapshot
 from streams.tables import Entry, TableStore, Trigger, parents_of
 from streams.topology import AnyProcessor, outputs_of, stream_of
 
@@ -226,32 +227,56 @@ class LearnerStep(Step):
         """Answer a question or learn from an example."""
         if record.__class__ is not self.learner.examples:
             assert self.learner.predict is not None
-            prediction = self.learner.predict(self.model, record, self.version)
+            try:
+                prediction = self.learner.predict(self.model, record, self.version)
+            except (Exception, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as panic:
+                raise _panicked(panic) from panic
             if prediction is not None:
                 self.unit.emit(self, (prediction,), [trigger[0]], varint(self.version + 1))
             return
         try:
             signals = self.learn(record, trigger[2])
+        except OUTAGES:
+            raise
         except Exception as error:
             raise Rollback(self.name, trigger[0], error) from error
         if signals:
             self.unit.emit(self, signals, [trigger[0]], varint(self.version + 1))
         if self.due:
-            self.unit.snapshot(self, trigger)
+            write_snapshot(self, trigger[0])
 
-    def learn(self, example: Record, n: int) -> Iterable[Record] | None:
-        """Fold example #n; nothing happens once the model is frozen."""
+    def learn(self, example: Record, n: int) -> list[Record]:
+        """Fold example #n; the signals that it gave can be written. Nothing happens once the model
+        is frozen.
+
+        Whatever is raised here is raised again when the example is folded again: so a restart
+        leaves out what was left out before.
+        """
         until = self.learner.until_ms
         self.due = False
         if self.frozen:
-            return None
+            return []
         if until is not None and getattr(example, self.event_time) >= until:
             self.frozen = self.due = True
-            return None
-        signals = self.learner.learn(self.model, example)
+            return []
+        try:
+            signals = list(self.learner.learn(self.model, example) or ())
+        except (Exception, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as panic:
+            raise _panicked(panic) from panic
+        for signal in signals:
+            self.unit.check(self, signal)
         self.version = n + 1
         self.due = self.version % self.learner.snapshot_every == 0
-        return None if signals is None else list(signals)
+        return signals
+
+
+def _panicked(panic: BaseException) -> ProcessorFault:
+    """A panic of river's Rust, which is no Exception, but no reason to end a worker either."""
+    return ProcessorFault(f"{type(panic).__name__}: {panic}")
 
 
 def step_of(unit: Unit, processor: AnyProcessor) -> Step:

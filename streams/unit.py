@@ -18,13 +18,12 @@ from schemas.internal import SeenIds, UnitState
 from schemas.record import Record
 from streams.dead_letter import dead_letter_headers
 from streams.errors import OUTAGES, DataError, Duplicate, ProcessorFault, Rollback
-from streams.lineage import HEADER, header_number, pack_header, varint
+from streams.lineage import HEADER, header_number, varint
 from streams.merge import Input
 from streams.partition import partition_of
 from streams.plan import Plan
 from streams.processor import RecordClass
 from streams.seen import Seen
-from streams.snapshot import seal_model
 from streams.steps import Edge, FoldStep, LearnerStep, Step, fault_of, step_of
 from streams.tables import TableStore, Trigger
 from streams.taken import Taken
@@ -205,33 +204,17 @@ class Unit:
         step.records_out += len(encoded)
         self.records_out += len(encoded)
 
-    def snapshot(self, step: LearnerStep, trigger: Trigger) -> None:
-        """Write a signed snapshot of a learner's model as it is after the example just folded."""
-        learner = step.learner
-        assert self.plan.keys is not None, "a flow with learners runs with signing keys"
-        step.generation += 1
-        edge = step.edges[learner.snapshots]
-        examples = self.plan.topic(stream_of(learner.examples).topic)
-        hint = -1 if step.frozen else self.offset_hint(examples)
-        record = seal_model(
-            learner.snapshots,
-            self.plan.keys,
-            step.model,
-            key=f"{step.name}@{self.partition}",
-            learner=step.name,
-            partition=self.partition,
-            time_ms=self.time_ms,
-            generation=step.generation,
-            version=step.version,
-            offset_hint=hint,
-            code_version=self.plan.flow.code_version,
-            factory=learner.model,
-        )
-        header = pack_header(edge.n, step.stamp, varint(step.version + 1), 1, trigger[0])
-        edge.n += 1
-        value = edge.codec.encode(record)
-        self.outputs.append((edge.topic, record.key, value, [(HEADER, header)]))
-        self.bytes_out += len(value)
+    def check(self, step: Step, record: Record) -> None:
+        """Raise what `emit` would raise for a record."""
+        edge = step.edges.get(record.__class__)
+        if edge is None:
+            raise ProcessorFault(
+                f"{step.name} wrote a {type(record).__name__}, which it does not declare"
+            )
+        key = getattr(record, edge.key)
+        if partition_of(key, self.partitions) != self.partition:
+            raise ProcessorFault(f"{step.name} wrote key {key!r}, which another partition holds")
+        edge.codec.encode(record)
 
     def dead_letter(
         self, processor: str, record: Record, trigger: Trigger, error: DataError
@@ -289,7 +272,11 @@ class Unit:
             for hour, ids in seen.flush(self.time_ms):
                 value = None if ids is None else self.plan.seen_codec.encode(SeenIds(ids=ids))
                 outputs.append((changelog, f"seen/{seen.name}/{hour}", value, []))
-        state = UnitState(time_ms=self.time_ms, written={e.name: e.n for e in self.edges.values()})
+        state = UnitState(
+            time_ms=self.time_ms,
+            written={e.name: e.n for e in self.edges.values()},
+            generations={s.name: s.generation for s in self.steps if isinstance(s, LearnerStep)},
+        )
         outputs.append((changelog, "unit", self.plan.unit_codec.encode(state), []))
         entry = self.taken.entry(self.plan.flow.code_version)
         journal = self.plan.topic(self.plan.flow.journal)

@@ -1,8 +1,8 @@
 """Pickles of models, made from and read by an exact list of names.
 
 A pickle is a program: it calls what it can name. Here it can name classes of models and containers,
-listed below, and those that the learner's own code declares. No function is listed, no name with a
-dot (it would reach the attributes of what is listed), and not `builtins.getattr`.
+listed in `allowed.json`, and those that the learner's own code declares. No function is listed, no
+name with a dot (it would reach the attributes of what is listed), and not `builtins.getattr`.
 `functools.partial` is: it binds what the pickle could call anyway, and reaches nothing more. What
 holds other names, such as a bound method, cannot be in a snapshot, and is refused when it is
 written.
@@ -11,107 +11,28 @@ written.
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from streams.errors import SnapshotError
+from streams.opcodes import check_opcodes
 
 PICKLE_PROTOCOL = 5
 PAYLOAD_BYTES_MAX = 64_000_000
 
 Names = Mapping[str, frozenset[str]]
 
+# What the models of the zoo in the tests need, written by `python -m tests.streams.zoo`.
 ALLOWED: Names = {
-    module: frozenset(names.split())
-    for module, names in {
-        "builtins": "bool bytearray dict float int list set str tuple",
-        "collections": "Counter OrderedDict defaultdict deque",
-        "functools": "partial",
-        "random": "Random",
-        "river._river_rust.drift": "AdaptiveWindowing",
-        "river._river_rust.stats": "RsEWMean RsEWVar RsIQR RsKurtosis RsPeakToPeak "
-        "RsQuantile RsSkew",
-        "river._river_rust.vectordict": "VectorDict",
-        "river.anomaly.hst": "HalfSpaceTrees",
-        "river.compose.pipeline": "Pipeline",
-        "river.compose.product": "TransformerProduct",
-        "river.compose.renamer": "Prefixer Renamer Suffixer",
-        "river.compose.select": "Discard Select SelectType",
-        "river.compose.union": "TransformerUnion",
-        "river.drift.adwin": "ADWIN",
-        "river.drift.binary.ddm": "DDM",
-        "river.drift.binary.eddm": "EDDM",
-        "river.drift.no_drift": "NoDrift",
-        "river.dummy": "NoChangeClassifier PriorClassifier StatisticRegressor",
-        "river.ensemble.bagging": "ADWINBaggingClassifier BaggingClassifier BaggingRegressor",
-        "river.feature_extraction.poly": "PolynomialExtender",
-        "river.forest.adaptive_random_forest": "ARFClassifier BaseTreeClassifier",
-        "river.forest.aggregated_mondrian_forest": "AMFClassifier AMFRegressor",
-        "river.linear_model.alma": "ALMAClassifier",
-        "river.linear_model.lin_reg": "LinearRegression",
-        "river.linear_model.log_reg": "LogisticRegression",
-        "river.linear_model.perceptron": "Perceptron",
-        "river.metrics.accuracy": "Accuracy",
-        "river.metrics.confusion": "ConfusionMatrix",
-        "river.naive_bayes.bernoulli": "BernoulliNB",
-        "river.naive_bayes.complement": "ComplementNB",
-        "river.naive_bayes.multinomial": "MultinomialNB",
-        "river.optim.ada_bound": "AdaBound",
-        "river.optim.ada_delta": "AdaDelta",
-        "river.optim.ada_grad": "AdaGrad",
-        "river.optim.ada_max": "AdaMax",
-        "river.optim.adam": "Adam",
-        "river.optim.ams_grad": "AMSGrad",
-        "river.optim.average": "Averager",
-        "river.optim.ftrl": "FTRLProximal",
-        "river.optim.initializers": "Constant Normal Zeros",
-        "river.optim.losses": "Absolute BinaryFocalLoss Cauchy CrossEntropy "
-        "EpsilonInsensitiveHinge Hinge Huber Log Poisson Quantile Squared",
-        "river.optim.momentum": "Momentum",
-        "river.optim.nadam": "Nadam",
-        "river.optim.nesterov": "NesterovMomentum",
-        "river.optim.rms_prop": "RMSProp",
-        "river.optim.schedulers": "Constant InverseScaling Optimal",
-        "river.optim.sgd": "SGD",
-        "river.preprocessing.feature_hasher": "FeatureHasher",
-        "river.preprocessing.impute": "PreviousImputer StatImputer",
-        "river.preprocessing.one_hot": "OneHotEncoder",
-        "river.preprocessing.ordinal": "OrdinalEncoder",
-        "river.preprocessing.scale": "AdaptiveStandardScaler Binarizer MaxAbsScaler MinMaxScaler "
-        "Normalizer RobustScaler StandardScaler",
-        "river.proba.gaussian": "Gaussian",
-        "river.stats.count": "Count",
-        "river.stats.ewmean": "EWMean",
-        "river.stats.ewvar": "EWVar",
-        "river.stats.iqr": "IQR",
-        "river.stats.maximum": "AbsMax Max",
-        "river.stats.mean": "BayesianMean Mean",
-        "river.stats.minimum": "Min",
-        "river.stats.mode": "Mode",
-        "river.stats.quantile": "Quantile",
-        "river.stats.summing": "Sum",
-        "river.stats.var": "Var",
-        "river.tree.hoeffding_adaptive_tree_classifier": "HoeffdingAdaptiveTreeClassifier",
-        "river.tree.hoeffding_tree_classifier": "HoeffdingTreeClassifier",
-        "river.tree.mondrian.mondrian_tree_classifier": "MondrianTreeClassifier",
-        "river.tree.mondrian.mondrian_tree_nodes": "MondrianBranchClassifier "
-        "MondrianBranchRegressor MondrianLeafClassifier MondrianLeafRegressor",
-        "river.tree.mondrian.mondrian_tree_regressor": "MondrianTreeRegressor",
-        "river.tree.nodes.arf_htc_nodes": "RandomLeafMajorityClass RandomLeafNaiveBayes "
-        "RandomLeafNaiveBayesAdaptive",
-        "river.tree.nodes.branch": "NominalBinaryBranch NominalMultiwayBranch NumericBinaryBranch "
-        "NumericMultiwayBranch",
-        "river.tree.nodes.hatc_nodes": "AdaLeafClassifier AdaNomBinaryBranchClass "
-        "AdaNomMultiwayBranchClass AdaNumBinaryBranchClass AdaNumMultiwayBranchClass",
-        "river.tree.nodes.htc_nodes": "LeafMajorityClass LeafNaiveBayes LeafNaiveBayesAdaptive",
-        "river.tree.padded": "PaddedBranch PaddedLeaf",
-        "river.tree.splitter.gaussian_splitter": "GaussianSplitter",
-        "river.tree.splitter.nominal_splitter_classif": "NominalSplitterClassif",
-        "river.utils.rolling": "Rolling TimeRolling",
-    }.items()
+    module: frozenset(names)
+    for module, names in json.loads(
+        Path(__file__).with_name("allowed.json").read_text(encoding="utf-8")
+    ).items()
 }
 
 
@@ -137,6 +58,7 @@ def loads(payload: bytes, factory: Callable[[], Any] | None = None) -> Any:
         raise SnapshotError(
             f"the payload has {len(payload)} bytes; at most {PAYLOAD_BYTES_MAX} fit"
         )
+    check_opcodes(payload)
     unpickler = _Unpickler(io.BytesIO(payload), declared(factory))
     try:
         model = unpickler.load()

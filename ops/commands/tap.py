@@ -97,7 +97,7 @@ def _line(record: Seen, fields: list[str]) -> str:
     elif record.value is None:
         text = ["(tombstone)"]
     else:
-        text = [plain(record.value.get(f)).replace("\\[", "[")[:CELL_MAX] for f in fields]
+        text = [plain(record.value.get(f))[:CELL_MAX] for f in fields]
     return "\t".join([record.id, record.key or "-", *text])
 
 

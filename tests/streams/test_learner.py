@@ -4,105 +4,24 @@ from typing import Any
 
 import pytest
 
-from schemas.record import Record, Stream, field
-from schemas.snapshot import Snapshot
-from streams.driver import CRASH, Driver
-from streams.processor import Learner, fold
+from schemas.record import Record
+from streams.driver import CRASH
 from streams.snapshot import Keys
-from streams.topology import Flow
-
-KEYS = Keys({"test": bytes(32)})
-
-
-class Event(Record, stream=Stream("toy.event.thing", "key", "at_ms", "me")):
-    """A question, or with an answer an example."""
-
-    key: str = field("Key.")
-    at_ms: int = field("When.", unit="ms", ge=0)
-    answer: int | None = field("The answer, if it is known.", default=None)
-
-
-class Question(Event, stream=Stream("toy.feature.question", "key", "at_ms", "me")):
-    """A question."""
-
-
-class Example(Event, stream=Stream("toy.example.thing", "key", "at_ms", "me")):
-    """A question with its answer."""
-
-
-class Guess(Event, stream=Stream("toy.prediction.guess", "key", "at_ms", "me")):
-    """A prediction; its answer is the sum of the answers learned."""
-
-    version: int = field("Examples folded.", ge=0)
-
-
-class Alarm(Event, stream=Stream("toy.signal.alarm", "key", "at_ms", "me")):
-    """A large answer was learned."""
-
-
-class Model(Snapshot, stream=Stream("toy.model.thing", "key", "time_ms", "me")):
-    """The sum, pickled."""
-
-
-class Nothing(Record):
-    """No state is needed."""
-
-
-class Adder:
-    """A model that adds up the answers."""
-
-    def __init__(self) -> None:
-        self.total = 0
-
-
-@fold(reads=Event, writes=(Question, Example), state=Nothing, key="key")
-def sort(state: Nothing | None, event: Event) -> tuple[None, list[Record]]:
-    """An event with an answer is an example."""
-    return None, [(Question if event.answer is None else Example)(**dict(event))]
-
-
-def guess(model: Adder, question: Question, version: int) -> Guess:
-    return Guess(key=question.key, at_ms=question.at_ms, answer=model.total, version=version)
-
-
-def learn(model: Adder, example: Example) -> list[Record]:
-    assert example.answer is not None
-    model.total += example.answer
-    if example.answer < 0:
-        raise ValueError("half learned")
-    return [Alarm(**dict(example))] if example.answer > 1_000 else []
-
-
-def learner(**options: Any) -> Learner:
-    declared: dict[str, Any] = {
-        "name": "adder",
-        "examples": Example,
-        "questions": Question,
-        "predicts": Guess,
-        "model": Adder,
-        "predict": guess,
-        "learn": learn,
-        "snapshots": Model,
-        "writes": (Alarm,),
-    }
-    return Learner(**{**declared, **options})
-
-
-def driver(*processors: Any, **options: Any) -> Driver:
-    return Driver(Flow("toy", processors), keys=KEYS, **options)
-
-
-def events(*answers: int | None) -> list[Any]:
-    return [Event(key="x", at_ms=n, answer=answer) for n, answer in enumerate(answers)]
-
-
-def guesses(ran: Driver) -> list[tuple[int | None, int]]:
-    return [(g.answer, g.version) for g in ran.read(Guess)]
-
-
-def letters(ran: Driver) -> list[tuple[str, str, str]]:
-    names = ("error.class", "error.record", "error.message")
-    return [tuple(s.headers[n].decode() for n in names) for s in ran.dead_letters]  # type: ignore[misc]
+from tests.streams.toy import (
+    Adder,
+    Alarm,
+    Example,
+    Guess,
+    Model,
+    Question,
+    driver,
+    events,
+    guesses,
+    learn,
+    learner,
+    letters,
+    sort,
+)
 
 
 def test_questions_are_answered_by_what_was_learned_before() -> None:
@@ -164,11 +83,76 @@ def test_frozen_model_answers_and_learns_no_more(between: list[object]) -> None:
     assert [(s.version, s.offset_hint) for s in ran.read(Model)] == [(1, -1)]
 
 
-def test_snapshots_of_another_key_are_not_opened() -> None:
-    ran = driver(sort, learner(snapshot_every=1)).run(events(1, 2))
+def test_snapshots_of_another_key_are_not_opened(caplog: pytest.LogCaptureFixture) -> None:
+    items = events(1, 2, None, 4, None)
+    ran = driver(sort, learner(snapshot_every=1)).run(items[:3])
     ran.plan.keys = Keys({"other": bytes(31) + b"\x01"})
-    with pytest.raises(Exception, match="signed with an unknown key 'test'"):
-        ran.crash()
+    ran.crash()
+    assert guesses(ran.run(items[3:])) == [(3, 2), (7, 3)]
+    assert "signed with an unknown key 'test'" in caplog.text
+    assert not [key for key in (bytes(32), bytes(31) + b"\x01") if key.hex() in caplog.text]
+    assert "2 refused; its examples are folded from the first example" in caplog.text
+    assert [s.key_id for s in ran.read(Model)] == ["test", "test", "other"]
+
+
+def test_model_that_no_snapshot_can_hold_goes_on_without(caplog: pytest.LogCaptureFixture) -> None:
+    def learn_and_hold(model: Adder, example: Example) -> list[Record]:
+        if example.answer == 2:
+            model.held = lambda: None  # type: ignore[attr-defined]
+        return learn(model, example)
+
+    items = [*events(1, 2, None, 3), CRASH, *events(None)]
+    ran = driver(sort, learner(snapshot_every=1, learn=learn_and_hold)).run(items)
+    assert guesses(ran) == [(3, 2), (6, 3)]
+    assert ran.dead_letters == []
+    assert [(s.generation, s.version) for s in ran.read(Model)] == [(1, 1)]
+    assert "adder@0 has no new snapshot: the model holds" in caplog.text
+
+
+class Panic(BaseException):
+    """As river's Rust raises it."""
+
+
+@pytest.mark.parametrize("between", [[], [CRASH]])
+def test_panic_is_as_any_exception(between: list[object]) -> None:
+    def panicking_learn(model: Adder, example: Example) -> list[Record]:
+        try:
+            return learn(model, example)
+        except ValueError as error:
+            raise Panic("no") from error
+
+    def panicking_guess(model: Adder, question: Any, version: int) -> Guess:
+        if question.at_ms == 5:
+            raise Panic("never")
+        return Guess(key="x", at_ms=question.at_ms, answer=model.total, version=version)
+
+    declared = learner(snapshot_every=1, learn=panicking_learn, predict=panicking_guess)
+    items = events(1, None, -7, None, 2, None, None)
+    items[4:4] = between
+    ran = driver(sort, declared).run(items)
+    assert [answer for answer, _ in guesses(ran)] == [1, 1, 3]
+    assert letters(ran) == [
+        ("REFUSED", "toy.example.thing[0]#1", "adder: Panic: no"),
+        ("PROCESSOR_FAULT", "toy.feature.question[0]#2", "Panic: never"),
+    ]
+
+
+@pytest.mark.parametrize("between", [[], [CRASH]])
+@pytest.mark.parametrize("snapshot_every", [1, 100])
+def test_example_whose_signal_cannot_be_written_is_not_learned(
+    between: list[object], snapshot_every: int
+) -> None:
+    def learn_and_alarm(model: Adder, example: Example) -> list[Record]:
+        model.total += example.answer or 0
+        return [Question(key="x", at_ms=0)] if example.answer == 7 else []
+
+    declared = learner(learn=learn_and_alarm, snapshot_every=snapshot_every)
+    items = events(1, 7, None, 2, None)
+    items[3:3] = between
+    ran = driver(sort, declared).run(items)
+    assert [answer for answer, _ in guesses(ran)] == [1, 3]
+    refused = "adder: adder wrote a Question, which it does not declare"
+    assert letters(ran) == [("REFUSED", "toy.example.thing[0]#1", refused)]
 
 
 def test_learner_without_questions_only_says_signals() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,8 @@ def learnt() -> DelayModel:
     return model
 
 
-def sealed(model: Any = None, keys: Keys = KEYS, **more: Any) -> Snapshot:
+def sealed_parts(model: Any = None, keys: Keys = KEYS, **more: Any) -> list[Snapshot]:
     fields: dict[str, Any] = {
-        "key": OWNER,
         "learner": "planned",
         "partition": 3,
         "time_ms": 1_357_000_000_000,
@@ -48,6 +48,11 @@ def sealed(model: Any = None, keys: Keys = KEYS, **more: Any) -> Snapshot:
         "code_version": "c0de",
     } | more
     return seal_model(TideModel, keys, model or learnt(), factory=DelayModel, **fields)
+
+
+def sealed(model: Any = None, keys: Keys = KEYS, **more: Any) -> Snapshot:
+    (record,) = sealed_parts(model, keys, **more)
+    return record
 
 
 @pytest.fixture
@@ -64,7 +69,7 @@ def canary(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def test_model_predicts_after_opening_as_before_sealing() -> None:
     model = learnt()
-    opened = open_model(sealed(model), KEYS, OWNER, DelayModel)
+    opened = open_model([sealed(model)], KEYS, OWNER, DelayModel)
     asked = {"hour=3": 1.0, "hour=4": 0.5}
     assert opened.predict(asked, anchor=2.0) == model.predict(asked, anchor=2.0)
     for one in (model, opened):
@@ -76,7 +81,7 @@ def test_envelope_says_what_it_is_a_cache_of() -> None:
     record = sealed()
     said = record.model_dump(exclude={"payload", "payload_sha256", "tag"})
     assert said == {
-        "key": "planned@3",
+        "key": "planned@3/0/0",
         "learner": "planned",
         "partition": 3,
         "time_ms": 1_357_000_000_000,
@@ -99,7 +104,7 @@ def test_snapshot_opens_after_its_way_through_avro() -> None:
     codec = Codec(TideModel, "harbour.model.tide-value", MemoryRegistry())
     record = sealed()
     assert codec.decode(codec.encode(record)) == record
-    assert isinstance(open_model(record, KEYS, OWNER, DelayModel), DelayModel)
+    assert isinstance(open_model([record], KEYS, OWNER, DelayModel), DelayModel)
 
 
 def test_second_key_still_opens_what_it_sealed_and_a_third_does_not() -> None:
@@ -135,13 +140,13 @@ def test_no_tampered_snapshot_reaches_the_unpickler(number: int, canary: list[by
     changed = tampered(record, number)
     assert changed != record
     with pytest.raises(SnapshotError):
-        open_model(changed, KEYS, OWNER, DelayModel)
+        open_model([changed], KEYS, OWNER, DelayModel)
     assert canary == []
 
 
 def test_untampered_snapshot_reaches_the_unpickler(canary: list[bytes]) -> None:
     record = sealed(model={"a": 1.5})
-    open_model(record, KEYS, OWNER, DelayModel)
+    open_model([record], KEYS, OWNER, DelayModel)
     assert canary == [record.payload]
 
 
@@ -150,19 +155,58 @@ def test_swapped_payload_with_its_own_digest_is_refused(canary: list[bytes]) -> 
     digest = hashlib.sha256(payload).hexdigest()
     changed = sealed().model_copy(update={"payload": payload, "payload_sha256": digest})
     with pytest.raises(SnapshotError, match="signature does not match"):
-        open_model(changed, KEYS, OWNER, DelayModel)
+        open_model([changed], KEYS, OWNER, DelayModel)
     assert canary == []
 
 
-def test_snapshot_of_another_owner_or_generation_is_refused(canary: list[bytes]) -> None:
-    with pytest.raises(SnapshotError, match="snapshot of planned@3 was found where one of drift@3"):
-        open_model(sealed(), KEYS, "drift@3", DelayModel)
-    with pytest.raises(SnapshotError, match="snapshot of planned@3 was found"):
-        open_model(sealed(learner="drift"), KEYS, OWNER, DelayModel)
-    with pytest.raises(SnapshotError, match="generation 4; one of 5 or later was expected"):
-        open_model(sealed(), KEYS, OWNER, DelayModel, generation_min=5)
-    with pytest.raises(SnapshotError, match="one of 2 parts"):
-        open_model(sealed(part=1, parts=2), KEYS, OWNER, DelayModel)
+def test_snapshot_of_another_owner_is_refused(canary: list[bytes]) -> None:
+    with pytest.raises(SnapshotError, match="planned@3/0/0 was found where one of drift@3"):
+        open_model([sealed()], KEYS, "drift@3", DelayModel)
+    with pytest.raises(SnapshotError, match="drift@3/0/0 was found where one of planned@3"):
+        open_model([sealed(learner="drift")], KEYS, OWNER, DelayModel)
+    assert canary == []
+
+
+def test_large_model_is_cut_into_parts_that_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.snapshot.PART_BYTES_MAX", 500)
+    model = learnt()
+    parts = sealed_parts(model)
+    assert len(parts) > 3
+    assert [p.key for p in parts] == [f"planned@3/0/{n}" for n in range(len(parts))]
+    assert {len(p.payload) for p in parts[:-1]} == {500}
+    opened = open_model(parts, KEYS, OWNER, DelayModel)
+    assert opened.predict({"hour=3": 1.0}) == model.predict({"hour=3": 1.0})
+
+
+def test_record_of_a_part_fits_into_the_default_limit_of_kafka() -> None:
+    codec = Codec(TideModel, "harbour.model.tide-value", MemoryRegistry())
+    parts = sealed_parts(random.Random(7).randbytes(2_000_000))
+    assert [len(p.payload) for p in parts] == [900_000, 900_000, 200_009]
+    sizes = [len(codec.encode(p)) for p in parts]
+    assert max(sizes) < min(codec.bytes_max, 1_048_588 - 10_000), "room for key, headers, batch"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p, other: p[:-1],
+        lambda p, other: p[1:],
+        lambda p, other: [p[1], p[0], *p[2:]],
+        lambda p, other: [*p, p[-1]],
+        lambda p, other: [p[0], p[0], *p[2:]],
+        lambda p, other: [*p[:-1], other[-1]],
+        lambda p, other: [other[0], *p[1:]],
+    ],
+    ids=["cut", "headless", "swapped", "doubled", "repeated", "other end", "other start"],
+)
+def test_torn_snapshot_does_not_reach_the_unpickler(
+    change: Any, canary: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.snapshot.PART_BYTES_MAX", 1_000)
+    parts, other = sealed_parts([0.25] * 400), sealed_parts([0.75] * 400, generation=6)
+    assert len(parts) == len(other) > 2
+    with pytest.raises(SnapshotError, match=r"torn|not those of one payload"):
+        open_model(change(parts, other), KEYS, OWNER, DelayModel)
     assert canary == []
 
 
@@ -174,7 +218,7 @@ def test_snapshot_of_another_version_asks_for_a_rebuild(
     target = "streams.snapshot." + (f"{module}.{name}" if module else name)
     monkeypatch.setattr(target, lambda *_: "9.9.9")
     with pytest.raises(VersionSkew, match=r"here are .*9\.9"):
-        open_model(record, KEYS, OWNER, DelayModel)
+        open_model([record], KEYS, OWNER, DelayModel)
     assert canary == []
 
 
@@ -182,7 +226,7 @@ def test_patch_versions_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     record = sealed()
     minor = ".".join(platform.python_version().split(".")[:2])
     monkeypatch.setattr("streams.snapshot.platform.python_version", lambda: f"{minor}.99")
-    assert isinstance(open_model(record, KEYS, OWNER, DelayModel), DelayModel)
+    assert isinstance(open_model([record], KEYS, OWNER, DelayModel), DelayModel)
 
 
 def test_model_that_could_not_be_opened_is_not_sealed() -> None:
@@ -198,6 +242,36 @@ def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     assert oct(path.stat().st_mode & 0o777) == "0o600"
     assert os.listdir(path.parent) == ["keys.json"]
     assert [len(key) for key in made.keys.values()] == [32]
+
+
+def test_rotated_key_signs_and_the_one_before_it_still_verifies(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    first = Keys.load_or_create(path)
+    second, forgotten = Keys.rotate(path)
+    assert forgotten == []
+    assert list(second.keys)[1:] == list(first.keys)
+    third, forgotten = Keys.rotate(path)
+    assert list(third.keys)[1:] == list(second.keys)[:1]
+    assert forgotten == list(first.keys)
+    assert Keys.load(path) == third
+    assert oct(path.stat().st_mode & 0o777) == "0o600"
+    assert sorted(os.listdir(tmp_path)) == ["keys.json", "keys.json.lock"]
+    by_second = sealed(keys=second)
+    verify(by_second, third, OWNER)
+    verify(sealed(keys=third), third, OWNER)
+    with pytest.raises(SnapshotError, match="unknown key"):
+        verify(sealed(keys=first), third, OWNER)
+    with pytest.raises(SnapshotError, match="unknown key"):
+        verify(sealed(keys=third), second, OWNER)
+
+
+def test_keys_that_are_rotated_at_once_are_rotated_one_after_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    with ThreadPoolExecutor(8) as pool:
+        results = [f.result() for f in [pool.submit(Keys.rotate, path) for _ in range(16)]]
+    gone = [name for _, forgotten in results for name in forgotten]
+    assert len(gone) == len(set(gone)) == 15, "each key went once, two are left of seventeen"
+    assert len(Keys.load(path).keys) == 2
 
 
 def test_keys_are_not_shown() -> None:
