@@ -158,7 +158,7 @@ def reset(
     """
     prefix = cluster.settings.prefix
     written = [stream_of(c).topic for p in flow.processors for c in outputs_of(p)]
-    names = [*written, flow.changelog, flow.journal, flow.clock, flow.control]
+    names = [*written, flow.changelog, flow.journal, flow.clock, flow.redrive, flow.control]
     if inputs_too:
         names += [stream_of(c).topic for c in flow.inputs]
     if not buried_with(topology, flow):
@@ -207,16 +207,19 @@ def _internal(flow: Flow, partitions: int | None) -> list[tuple[str, int, dict[s
     }
     if not flow.steps:
         return [(flow.changelog, 1, {**stamped, **compact})]
+    letters = {
+        **stamped,
+        **kept,
+        "cleanup.policy": "delete",
+        "max.message.bytes": DEAD_LETTER_BYTES,
+    }
     return [
         (flow.changelog, count, {**stamped, **compact}),
         (flow.journal, count, {**stamped, **kept, "cleanup.policy": "delete"}),
         (flow.clock, count, {**stamped, **kept, "cleanup.policy": "delete"}),
         (flow.control, 1, {**stamped, **kept, "cleanup.policy": "delete"}),
-        (
-            flow.dead_letter,
-            count,
-            {**stamped, **kept, "cleanup.policy": "delete", "max.message.bytes": DEAD_LETTER_BYTES},
-        ),
+        (flow.redrive, count, letters),
+        (flow.dead_letter, count, letters),
     ]
 
 

@@ -15,7 +15,7 @@ import contextlib
 import gc
 import threading
 import time
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -30,12 +30,14 @@ from streams.errors import (
     Refusal,
     Rollback,
     StreamsError,
+    TooManyLetters,
 )
 from streams.intake import intake
 from streams.merge import Merge
 from streams.plan import Plan
 from streams.restore import restore
 from streams.tally import Tally
+from streams.tolerance import Watches
 from streams.transaction import Transaction
 from streams.unit import Unit
 
@@ -59,19 +61,17 @@ class FlowLoop:
         self.merges: dict[int, Merge] = {}
         self.refused: dict[tuple[str, bytes], DataError] = {}
         self.tally = Tally()
+        self.watches = Watches(plan.flow.tolerances)
         self.failures, self._failed_at = 0, -1
         self.commits = self.aborts = self.records_in = self.records_out = self.dead_letters = 0
         self.progressed_at = time.monotonic()
         self._waits: str | None = "starting"
         self._told: str | None = None
-        self._stopping = threading.Event()
-        self._paused = threading.Event()
+        self._stopping, self._paused = threading.Event(), threading.Event()
         self._inputs = {i.topic: n for n, i in enumerate(plan.inputs)}
-        self._taken = 0
-        self._starved = True
+        self._taken, self._starved, self._look_at = 0, True, 0.0
         self._asleep: set[tuple[str, int]] = set()
         self._ends: dict[tuple[str, int], int] = {}
-        self._look_at = 0.0
         self._assigned: list[int] | None = None  # our partitions, None between assignments
         self._reassigned: list[int] | None = None  # those whose units are yet to be restored
         self._consumer: Any = None
@@ -89,8 +89,9 @@ class FlowLoop:
 
     def resume(self) -> None:
         """Go on after a pause."""
-        self._paused.clear()
+        self.watches.forgive()
         self._told = None
+        self._paused.clear()
         self.progressed_at = time.monotonic()
 
     @property
@@ -137,6 +138,9 @@ class FlowLoop:
                 except Rollback as rollback:
                     self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
                     self._forget()
+                except TooManyLetters as error:
+                    self._forget()
+                    self.pause(str(error))
                 except Fenced:
                     raise
                 except OUTAGES as error:
@@ -256,6 +260,7 @@ class FlowLoop:
             if unit.taken.runs:
                 self.transaction.write(number, unit.flush())
         self.transaction.commit(offsets, self._consumer.consumer_group_metadata())
+        self.watches.commit({n: u.records_in for n, u in self.units.items()})
         self.commits += 1
         self.records_in += self._taken
         self._taken = 0
@@ -341,12 +346,12 @@ class FlowLoop:
                 raise BrokerError(f"{p.topic}[{p.partition}]: {p.error.str()}")
         horizons = self.cluster.ends(wanted)
         starts = {(p.topic, p.partition): max(p.offset, 0) for p in committed}
-        log = self.cluster.log()
-        try:
+        with contextlib.closing(self.cluster.log()) as log:
             for n in numbers:
                 unit = Unit(self.plan, n, self.partitions, partial(self._offset_hint, n))
                 restore(unit, log)
                 unit.refused = self.refused
+                unit.letters.watch = self.watches.of(n)
                 self.units[n] = unit
                 topics = [i.topic for i in self.plan.inputs]
                 self.merges[n] = Merge(
@@ -354,8 +359,6 @@ class FlowLoop:
                     [starts[(t, n)] for t in topics],
                     partial(intake, self.plan, n, self.partitions),
                 )
-        finally:
-            log.close()
         places = [TopicPartition(t, n, starts[(t, n)]) for t, n in wanted]
         with translated("assign"):
             self._consumer.assign(places)
@@ -363,12 +366,10 @@ class FlowLoop:
         self._reassigned = self._waits = None
         self.progressed_at = time.monotonic()
 
-    @property
+    @cached_property
     def partitions(self) -> int:
         """Partition count of the flow."""
-        if not hasattr(self, "_partitions"):
-            self._partitions = self.cluster.partitions()[self.plan.inputs[0].topic]
-        return self._partitions
+        return self.cluster.partitions()[self.plan.inputs[0].topic]
 
     def _offset_hint(self, number: int, topic: str) -> int:
         """An offset at or before the example that follows a snapshot: the last stable one, since
