@@ -29,6 +29,7 @@ COMMANDS = {
     "check": "ops.commands.look:check",
     "graph": "ops.commands.look:graph",
     "tap": "ops.commands.tap:tap_command",
+    "dlq": "ops.commands.dlq:dlq",
     "schemas": "ops.commands.schemas:schemas",
     "bench": "ops.commands.bench:bench",
 }
