@@ -95,7 +95,8 @@ class DeadLetters:
         self._unit = unit
         self._topic = unit.plan.topic(unit.plan.flow.dead_letter)
         self.count = 0
-        self.watch: Watch | None = None  # given by a loop; what is done again was tolerated once
+        self.excess: str | None = None  # why the flow should go on no further, if it should not
+        self.watch: Watch | None = None  # given by whoever heeds `excess`
 
     def of_input(self, item: Input, error: DataError, processor: str = "") -> None:
         """Write the dead letter of an input record; of a redriven one, with one more attempt."""
@@ -155,7 +156,8 @@ class DeadLetters:
         self.count += 1
         unit = self._unit
         if self.watch is not None and cause.attempts == 1:  # who redrives is looking anyway
-            self.watch.note(unit.records_in, processor, error, cause.origin)
+            excess = self.watch.note(unit.records_in, processor, error, cause.origin)
+            self.excess = self.excess or excess
         headers = _headers(processor, value, error, cause)
         headers["error.flow"] = unit.plan.flow.name
         headers["error.code_version"] = unit.plan.flow.code_version

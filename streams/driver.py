@@ -54,6 +54,7 @@ class Driver:
         self.plan = Plan(flow, registry or MemoryRegistry(), keys=keys or Keys.generate())
         self.logs: dict[tuple[str, int], list[Stored]] = {}
         self.committed = {p: [0] * len(self.plan.inputs) for p in range(partitions)}
+        self.paused: str | None = None  # why it takes no more records
         self.watches = Watches(flow.tolerances)
         self.units = {p: self._unit(p) for p in range(partitions)}
 
@@ -152,6 +153,12 @@ class Driver:
         self.process()
         return self
 
+    def resume(self) -> Driver:
+        """Go on after a pause, as an operator would have it."""
+        self.paused = None
+        self.process()
+        return self
+
     def crash(self) -> None:
         """Forget all memory; restore from the lists."""
         self.units = {p: self._restored(p) for p in range(self.partitions)}
@@ -169,10 +176,11 @@ class Driver:
         positions = list(self.committed[partition])
         taken = 0
         try:
-            while (item := merge.pop()) is not None:
+            while self.paused is None and (item := merge.pop()) is not None:
                 unit.take(item)
                 positions[item.source] = item.offset + 1
                 taken += 1
+                self.paused, unit.letters.excess = unit.letters.excess, None
                 if taken % self.batch_records == 0:
                     self._commit(unit, positions)
         except Rollback as rollback:

@@ -20,7 +20,6 @@ StreamsError
 ├── RegistryError            the schema registry cannot be reached; paused, never dead-lettered
 ├── SnapshotError            a snapshot is not ours, not whole or not safe
 │   └── VersionSkew          a snapshot of another python or river; rebuild it by replay
-├── TooManyLetters           more dead letters than the flow tolerates; it pauses
 ├── Stuck                    records wait and nothing moves, without a reason; the worker exits
 └── Rollback                 a record half changed a state; run the batch again without it
 """
@@ -133,10 +132,6 @@ class SnapshotError(StreamsError):
 
 class VersionSkew(SnapshotError):
     """A snapshot was made by another python or river."""
-
-
-class TooManyLetters(StreamsError):
-    """A flow has dead-lettered more of its last records than it declares to tolerate."""
 
 
 class Stuck(StreamsError):

@@ -30,7 +30,6 @@ from streams.errors import (
     Refusal,
     Rollback,
     StreamsError,
-    TooManyLetters,
 )
 from streams.intake import intake
 from streams.merge import Merge
@@ -89,7 +88,6 @@ class FlowLoop:
 
     def resume(self) -> None:
         """Go on after a pause."""
-        self.watches.forgive()
         self._told = None
         self._paused.clear()
         self.progressed_at = time.monotonic()
@@ -138,9 +136,6 @@ class FlowLoop:
                 except Rollback as rollback:
                     self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
                     self._forget()
-                except TooManyLetters as error:
-                    self._forget()
-                    self.pause(str(error))
                 except Fenced:
                     raise
                 except OUTAGES as error:
@@ -158,9 +153,8 @@ class FlowLoop:
         self._fetch(0.0 if ready else self._patience())
         if self._reassigned is not None:
             self._restore_units()
-        if not self._paused.is_set():
-            for number, merge in self.merges.items():
-                self._process(self.units[number], merge)
+        for number, merge in self.merges.items():
+            self._process(self.units[number], merge)
         if self.transaction.open and self._due():
             self._commit()
         if time.monotonic() > self._look_at:
@@ -194,8 +188,8 @@ class FlowLoop:
         return full or heavy or old or self._paused.is_set()
 
     def _process(self, unit: Unit, merge: Merge) -> None:
-        """Take what the merge gives, up to the size of a batch."""
-        room = self.settings.batch_records_max - self._taken
+        """Take what the merge gives, up to the size of a batch or to a pause."""
+        room = 0 if self._paused.is_set() else self.settings.batch_records_max - self._taken
         taken = 0
         while taken < room:
             item = merge.pop()
@@ -205,6 +199,10 @@ class FlowLoop:
                 self.transaction.begin()
             unit.take(item)
             taken += 1
+            if unit.letters.excess is not None:
+                self.pause(unit.letters.excess)
+                unit.letters.excess = None
+                break
             if len(unit.outputs) >= OUTPUTS_CHUNK:
                 self.transaction.write(unit.partition, unit.take_outputs())
                 if self.transaction.age_ms > self.settings.batch_ms_max:

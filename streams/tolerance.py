@@ -4,9 +4,9 @@ A flow that would rather stop says so in its package, beside its `RANK`:
 
     TOLERANCES = (Tolerance(letters=10, records=1_000, error=Undecodable),)
 
-When a limit is passed the transaction is aborted, so that nothing is passed over, and the worker
-pauses with the coordinate of the record that was one too many; `doa control resume` has it go on,
-counting anew. An outage is no dead letter: it pauses every flow.
+When a limit is passed the worker commits what it has, the letter that was one too many included,
+and pauses with the coordinate of its record; `doa control resume` has it go on, counting anew. An
+outage is no dead letter: it pauses every flow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from streams.errors import DataError, TooManyLetters
+from streams.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Watch:
 
     def __init__(self, tolerances: tuple[Tolerance, ...]) -> None:
         self._tolerances = tolerances
-        self._recent = [deque[int](maxlen=t.letters) for t in tolerances]
+        self._recent = [deque[int](maxlen=t.letters + 1) for t in tolerances]
         self._kept = [recent.copy() for recent in self._recent]
         self._before = self._committed = 0  # records of units before this one; of all commits
 
-    def note(self, taken: int, processor: str, error: DataError, origin: str) -> None:
-        """Count a letter of the unit's input record `taken`; TooManyLetters when that is one too
-        many.
+    def note(self, taken: int, processor: str, error: DataError, origin: str) -> str | None:
+        """Count a letter of the unit's input record `taken`; a sentence when that is one too many,
+        and counting begins anew.
         """
         number = self._before + taken
         for tolerance, recent in zip(self._tolerances, self._recent, strict=True):
@@ -59,14 +59,19 @@ class Watch:
                 continue
             if tolerance.processor not in (None, processor):
                 continue
-            full = len(recent) == tolerance.letters
-            if full and (not recent or number - recent[0] < tolerance.records):
-                raise TooManyLetters(
+            recent.append(number)
+            if len(recent) > tolerance.letters and number - recent[0] < tolerance.records:
+                self._forget()
+                return (
                     f"dead letter of {origin} ({error.code}: {error}) is number "
                     f"{tolerance.letters + 1} among the last {tolerance.records} records; "
                     f"at most {tolerance.letters} are tolerated"
                 )
-            recent.append(number)
+        return None
+
+    def _forget(self) -> None:
+        for recent in self._recent:
+            recent.clear()
 
     def commit(self, taken: int) -> None:
         """Keep what was counted: the transaction in which the unit took its record `taken` ended
@@ -79,11 +84,6 @@ class Watch:
         """Count for a new unit, which goes on after the last commit."""
         self._before = self._committed
         self._recent = [kept.copy() for kept in self._kept]
-
-    def forgive(self) -> None:
-        """Begin to count anew."""
-        for recent in (*self._recent, *self._kept):
-            recent.clear()
 
 
 class Watches:
@@ -106,8 +106,3 @@ class Watches:
         for partition, watch in self._watches.items():
             if partition in taken:
                 watch.commit(taken[partition])
-
-    def forgive(self) -> None:
-        """Begin to count anew: an operator has seen it, and has the flow go on."""
-        for watch in list(self._watches.values()):
-            watch.forgive()

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pytest
 
 from schemas.record import Record, State, Stream, field
 from streams.driver import Driver
-from streams.errors import OutOfBounds, Refusal, TooManyLetters
+from streams.errors import OutOfBounds, Refusal
 from streams.processor import fold, transform
 from streams.tolerance import Tolerance
 from streams.topology import Flow, Topology
@@ -68,7 +69,8 @@ def test_flow_that_declares_nothing_tolerates_all() -> None:
 def test_what_is_tolerated_goes_on(
     tolerance: Tolerance, amounts: tuple[int, ...], letters: int
 ) -> None:
-    assert len(driver(tolerance).run(ticks(*amounts)).letters) == letters
+    ran = driver(tolerance).run(ticks(*amounts))
+    assert (ran.paused, len(ran.letters)) == (None, letters)
 
 
 @pytest.mark.parametrize(
@@ -81,13 +83,16 @@ def test_what_is_tolerated_goes_on(
         (Tolerance(1, 9, processor="hears"), (10, -1, 10, -1), r"toy\.event\.tick\[0\]@3 .*"),
     ],
 )  # fmt: skip
-def test_one_too_many_stops_the_flow_and_its_transaction(
+def test_one_too_many_is_the_last_before_a_pause(
     tolerance: Tolerance, amounts: tuple[int, ...], text: str
 ) -> None:
-    ran = driver(tolerance)
-    with pytest.raises(TooManyLetters, match=f"^dead letter of {text}"):
-        ran.run(ticks(*amounts))
-    assert (ran.letters, ran.read(Tock), ran.committed) == ([], [], {0: [0, 0, 0]})
+    ran = driver(tolerance).run(ticks(*amounts, 5, -1, 5))
+    assert ran.paused is not None
+    assert re.fullmatch(f"dead letter of {text}", ran.paused)
+    assert ran.committed == {0: [len(amounts), 0, 0]}
+    ran.resume()
+    assert [tock.amount for tock in ran.read(Tock)][-2:] == [5, 5]
+    assert len(ran.letters) == sum(not 0 <= amount < 10 for amount in (*amounts, -1))
 
 
 @pytest.mark.parametrize("batch_records", [1, 2, 1_000])
@@ -106,9 +111,11 @@ def test_letters_of_a_fold_in_place_count_though_each_rolls_its_batch_back(
         flow = Flow("toy", (heaps,), tolerances=(Tolerance(2, 9),))
         return Driver(flow, batch_records=batch_records)
 
-    assert len(heaping().run(ticks(-1, 1, -1, 1)).letters) == 2
-    with pytest.raises(TooManyLetters, match=r"\[0\]@4 .* is number 3 among"):
-        heaping().run(ticks(-1, 1, -1, 1, -1))
+    assert heaping().run(ticks(-1, 1, -1, 1)).paused is None
+    ran = heaping().run(ticks(-1, 1, -1, 1, -1, 1))
+    assert ran.paused is not None
+    assert "[0]@4 (REFUSED: heaps: half done) is number 3 among the last 9" in ran.paused
+    assert (len(ran.letters), ran.committed) == (3, {0: [5, 0, 0]})
 
 
 def test_redriven_letters_do_not_count() -> None:
