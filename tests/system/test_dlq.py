@@ -15,16 +15,17 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import streams.letters
-from ops import dead_letters
+from ops import cli, dead_letters
 from ops.apply import apply, plan_changes
 from ops.connect import Connection
 from ops.demo import watch
 from schemas.internal import ClockTick
 from streams.dead_letter import Letter
 from streams.driver import Driver
-from streams.errors import Fenced, ProcessorFault
+from streams.errors import Fenced, ProcessorFault, StreamsError
 from streams.flow import FlowLoop
 from streams.hosted import Hosted
 from streams.letters import WAITING, Fates, read_letters, settle
@@ -37,79 +38,7 @@ from streams.topology import discover, stream_of
 pytestmark = pytest.mark.broker
 
 PARTITIONS, DAY_MS, WAIT_S = 2, 86_400_000, 60.0
-FLOW = '''"""Coins are counted and entered in a book; some of them once it is mended."""
-
-from schemas.record import Record, Stream, field
-from streams.processor import fold, hours, transform
-
-BROKEN = False
-
-
-class Coin(Record, stream=Stream("coins.event.coin", "purse", "at_ms", "me", unique="name")):
-    """A coin goes into a purse."""
-
-    name: str = field("Name.")
-    purse: str = field("The purse.")
-    at_ms: int = field("When.", unit="ms", ge=0)
-    amount: int = field("How much.")
-
-
-class Seen(Record, stream=Stream("coins.feature.seen", "purse", "at_ms", "me")):
-    """A coin was seen."""
-
-    name: str = field("Name.")
-    purse: str = field("The purse.")
-    at_ms: int = field("When.", unit="ms", ge=0)
-
-
-class Entry(Seen, stream=Stream("coins.feature.entry", "purse", "at_ms", "me")):
-    """A coin was entered."""
-
-
-class Total(Record, stream=Stream("coins.feature.total", "purse", "at_ms", "me")):
-    """What a purse holds."""
-
-    purse: str = field("The purse.")
-    at_ms: int = field("When.", unit="ms", ge=0)
-    coins: int = field("How many.")
-    amount: int = field("How much.")
-
-
-class Sum(Record):
-    """What a purse holds so far."""
-
-    purse: str = field("The purse.")
-    coins: int = field("How many.")
-    amount: int = field("How much.")
-
-
-@transform(reads=Coin, writes=Seen)
-def sees(coin):
-    """See a coin."""
-    yield Seen(name=coin.name, purse=coin.purse, at_ms=coin.at_ms)
-
-
-@transform(reads=Coin, writes=Entry)
-def enters(coin):
-    """Enter a coin."""
-    if BROKEN and coin.amount % 4 == 0:
-        raise ZeroDivisionError("what a bug")
-    yield Entry(name=coin.name, purse=coin.purse, at_ms=coin.at_ms)
-
-
-@fold(reads=Entry, writes=Total, state=Sum, key="purse", expires=hours(1))
-def adds(state, entry):
-    """Add a coin."""
-    coins, amount = (state.coins, state.amount) if state else (0, 0)
-    worth = len(entry.name)
-    return Sum(purse=entry.purse, coins=coins + 1, amount=amount + worth), []
-
-
-@adds.expired
-def close(state, at_ms):
-    """Say what the purse holds."""
-    return [Total(purse=state.purse, at_ms=at_ms, coins=state.coins, amount=state.amount)]
-'''
+FOLDER = str(Path(__file__).parent)
 
 
 class Coins:
@@ -174,6 +103,18 @@ class Coins:
         log.close()
         return count
 
+    def refuse(self, monkeypatch: pytest.MonkeyPatch, **changed: bytes) -> list[Letter]:
+        """Write the letters of a quarter of the coins, as a worker would have."""
+        monkeypatch.setattr(self.module, "BROKEN", True)
+        broken = Driver(self.flow, partitions=PARTITIONS).run(self.events)
+        topic, producer = self.plan.topic(self.flow.dead_letter), self.connection.cluster.producer()
+        for partition in range(PARTITIONS):
+            for stored in broken.records(self.flow.dead_letter, partition):
+                headers = list((stored.headers | changed).items())
+                producer.produce(topic, stored.value, stored.key, partition, headers=headers)
+        assert producer.flush(20) == 0
+        return self.letters()
+
     def redrive(self, **choice: Any) -> Any:
         chosen = dead_letters.Choice(flow="coins", **choice)
         outcomes, missing = dead_letters.decide(self.connection, self.topology, chosen, "redrive")
@@ -200,15 +141,9 @@ def totals(records: list[Any]) -> list[tuple[str, int, int]]:
 
 
 @pytest.fixture
-def coins(
-    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[int], Coins]:
-    """The flow in a package of its own, and so many coins."""
-    package = tmp_path / "coins"
-    package.mkdir()
-    (package / "__init__.py").write_text('"""Coins."""\n')
-    (package / "flow.py").write_text(FLOW)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def coins(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Coins]:
+    """The flow in the package beside this file, and so many coins."""
+    monkeypatch.syspath_prepend(FOLDER)
     for name in ("coins", "coins.flow"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     module = importlib.import_module("coins.flow")
@@ -245,13 +180,11 @@ def refused(
 
 
 def begin(system: Coins, start: Callable[..., Any]) -> Any:
-    folder = str(system.connection.settings.home)
-    return start("--app", "coins", "worker", "coins", "--slot", "0", PYTHONPATH=folder)
+    return start("--app", "coins", "worker", "coins", "--slot", "0", PYTHONPATH=FOLDER)
 
 
 def call(system: Coins, start: Callable[..., Any], *words: str, **environment: str) -> Any:
-    folder = str(system.connection.settings.home)
-    return start("--app", "coins", "dlq", *words, PYTHONPATH=folder, **environment)
+    return start("--app", "coins", "dlq", *words, PYTHONPATH=FOLDER, **environment)
 
 
 def test_letters_are_taken_again_once_and_a_checker_would_see_it_otherwise(
@@ -349,16 +282,7 @@ def test_two_who_redrive_at_once_write_each_letter_once(
     coins: Callable[[int], Coins], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = coins(40)
-    monkeypatch.setattr(system.module, "BROKEN", True)
-    broken = Driver(system.flow, partitions=PARTITIONS).run(system.events)
-    producer = system.connection.cluster.producer()
-    for partition in range(PARTITIONS):
-        for stored in broken.records(system.flow.dead_letter, partition):
-            topic = system.plan.topic(system.flow.dead_letter)
-            headers = list(stored.headers.items())
-            producer.produce(topic, stored.value, stored.key, partition, headers=headers)
-    assert producer.flush(20) == 0
-    letters = system.letters()
+    letters = system.refuse(monkeypatch)
     assert len(letters) == 10
     cluster = system.connection.cluster
     first = settle(cluster, system.plan, letters[:4], "redrive")
@@ -370,3 +294,54 @@ def test_two_who_redrive_at_once_write_each_letter_once(
     with pytest.raises(Fenced):
         slow.commit()
     assert system.asked() == len(letters)
+
+
+def test_letters_are_listed_shown_parked_redriven_and_dropped(
+    coins: Callable[[int], Coins], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = coins(40)
+    letters = system.refuse(monkeypatch)
+    parked = system.refuse(monkeypatch, **{"error.attempt": b"3"})[10:]
+    monkeypatch.setattr("ops.commands.dlq.connect", lambda: system.connection)
+
+    def doa(*words: str) -> tuple[int, Any]:
+        result = CliRunner().invoke(cli.doa, ["--app", "coins", "dlq", *words, "-o", "json"])
+        known = (None, SystemExit, StreamsError)
+        assert isinstance(result.exception, known[1:]) or result.exception is None
+        return result.exit_code, json.loads(result.stdout) if result.stdout else result.exception
+
+    code, listed = doa("ls")
+    first, last = letters[0], parked[-1]
+    group = {"class": "PROCESSOR_FAULT", "flow": "coins", "processor": "enters"}
+    counted = {"waiting": 10, "parked": 10, "redriven": 0, "dropped": 0}
+    times = {"first_ms": first.written_ms, "last_ms": last.written_ms}
+    expected = {**group, "topic": "coins.event.coin", **counted, **times, "example": first.id}
+    assert (code, listed) == (0, {"groups": [expected]})
+
+    code, shown = doa("show", first.id)
+    assert (code, shown["state"], shown["error"]) == (0, "waiting", "PROCESSOR_FAULT")
+    assert shown["value"] == (first.value or b"").hex()
+    assert shown["origin"].startswith("coins.event.coin[")
+
+    assert doa("drop", first.id)[0] == 2  # nobody can be asked
+    assert doa("drop", first.id, "--yes")[1]["flows"]["coins"]["dropped"] == [first.id]
+    code, told = doa("redrive", first.id)
+    assert (code, told["flows"]["coins"]["left"]) == (1, {first.id: "it was dropped"})
+    gone = "coins.dead_letter[0]@99999"
+    assert doa("redrive", first.id, gone)[1]["missing"] == [gone]
+    assert system.asked() == 1
+
+    code, planned = doa("redrive", "--class", "PROCESSOR_FAULT", "--dry-run")
+    assert (code, len(planned["flows"]["coins"]["redriven"]), system.asked()) == (0, 9, 1)
+    assert doa("redrive", "--processor", "-")[1]["flows"]["coins"]["redriven"] == []
+    reason = "it is parked after 3 attempts; --force tries it once more"
+    code, told = doa("redrive", last.id, letters[1].id)
+    assert (code, told["flows"]["coins"]) == (
+        1, {"redriven": [letters[1].id], "before": [], "left": {last.id: reason}}
+    )  # fmt: skip
+    assert doa("redrive", last.id, "--force")[0] == 0
+    counted = {"waiting": 8, "parked": 9, "redriven": 2, "dropped": 1}
+    assert [{k: g[k] for k in counted} for g in doa("ls", "coins", "--all")[1]["groups"]] == [
+        counted
+    ]
+    assert doa("ls", "nowhere")[0] == 1
