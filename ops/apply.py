@@ -26,6 +26,7 @@ from streams.validation import checked
 DAY_MS = 86_400_000
 LARGE_RECORD_BYTES = "8000000"
 DEAD_LETTER_BYTES = "16000000"
+MARKS_KEPT_LONGER_MS = 30 * DAY_MS  # a segment lives as long as its youngest record, and a week
 SEGMENT_BYTES = "16000000"
 GROUP_EMPTY_WAIT_S = 15.0
 
@@ -213,12 +214,13 @@ def _internal(flow: Flow, partitions: int | None) -> list[tuple[str, int, dict[s
         "cleanup.policy": "delete",
         "max.message.bytes": DEAD_LETTER_BYTES,
     }
+    redrives = {**letters, "retention.ms": str(int(kept["retention.ms"]) + MARKS_KEPT_LONGER_MS)}
     return [
         (flow.changelog, count, {**stamped, **compact}),
         (flow.journal, count, {**stamped, **kept, "cleanup.policy": "delete"}),
         (flow.clock, count, {**stamped, **kept, "cleanup.policy": "delete"}),
         (flow.control, 1, {**stamped, **kept, "cleanup.policy": "delete"}),
-        (flow.redrive, count, letters),
+        (flow.redrive, count, redrives),
         (flow.dead_letter, count, letters),
     ]
 

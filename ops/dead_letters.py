@@ -32,14 +32,10 @@ class Choice:
     processor: str | None = None  # "" stands for the intake, before any processor
 
     def holds(self, letter: Letter) -> bool:
-        """Whether a letter is meant."""
+        """Whether a letter of its flow is meant."""
         if self.ids:
             return letter.id in self.ids
-        return (
-            self.flow in (None, letter.flow)
-            and self.error in (None, letter.error)
-            and self.processor in (None, letter.processor)
-        )
+        return self.error in (None, letter.error) and self.processor in (None, letter.processor)
 
 
 @dataclass
@@ -119,17 +115,26 @@ def decide(
         for letter in named:
             meant[letter.flow] = [*meant.get(letter.flow, ()), letter]
     else:
-        for flow in _present(connection, flows_of(topology, choice.flow), choice.flow):
+        flows = [topology.flow(choice.flow)] if choice.flow else flows_of(topology, None)
+        for flow in _present(connection, flows, choice.flow):
             letters = read_letters(connection.cluster, namespace, flow.dead_letter)
             meant[flow.name] = _of_flow(letters, flow.name, choice)
     if missing:
         return {}, missing
+    plans = {name: _plan(connection, topology, name) for name in meant}
     return {
-        name: settle(
-            connection.cluster, _plan(connection, topology, name), letters, verb, **options
-        )
+        name: settle(connection.cluster, plans[name], letters, verb, **options)
         for name, letters in meant.items()
     }, []
+
+
+def forget(connection: Connection, topology: Topology, flow: Flow) -> int:
+    """Drop the letters that a flow had written before it was reset, where their topic was kept: it
+    reads again all that they hold. How many there were.
+    """
+    choice = Choice(flow=flow.name)
+    outcomes, _ = decide(connection, topology, choice, "drop")
+    return len(outcomes[flow.name].done)
 
 
 class _Fates:

@@ -12,7 +12,7 @@ import click
 
 from ops.connect import connect
 from ops.dead_letters import ID, Choice, Group, decide, groups, one
-from ops.output import OUTPUT, print_json, print_table, say
+from ops.output import OUTPUT, plain, print_json, print_table, say
 from streams.errors import Fenced, StreamsError
 from streams.letters import DROPPED, PARKED, REDRIVEN, WAITING, Outcome
 from streams.topology import discover
@@ -221,7 +221,7 @@ def _tell(
             click.echo(f"{name}: {len(outcome.done)} {would}{word}{before}")
             for reason, count in Counter(outcome.left.values()).items():
                 example = next(id for id, why in outcome.left.items() if why == reason)
-                click.echo(f"  {count} left: {reason} ({example})")
+                click.echo(f"  {count} left: {plain(reason)} ({example})")
         for text in missing:
             say(f"there is no dead letter {text}; nothing was done")
     left = choice.ids and any(outcome.left for outcome in outcomes.values())

@@ -345,3 +345,5 @@ def test_letters_are_listed_shown_parked_redriven_and_dropped(
         counted
     ]
     assert doa("ls", "nowhere")[0] == 1
+    dead_letters.forget(system.connection, system.topology, system.flow)  # as a reset does
+    assert doa("ls", "coins")[1] == {"groups": []}
