@@ -17,8 +17,7 @@ from streams.partition import partition_of
 
 if TYPE_CHECKING:
     from schemas.record import Record
-    from streams.steps import Trigger
-    from streams.tables import TableStore
+    from streams.tables import TableStore, Trigger
     from streams.tolerance import Watch
     from streams.unit import Unit
 

@@ -20,8 +20,8 @@ from streams.lineage import split_reference
 from streams.merge import Input
 from streams.plan import Plan
 from streams.processor import Learner, Processor
-from streams.steps import FoldStep, Trigger
-from streams.tables import split_references
+from streams.steps import FoldStep
+from streams.tables import Trigger, split_references
 from streams.topology import stream_of
 
 if TYPE_CHECKING:
