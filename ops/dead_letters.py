@@ -75,7 +75,7 @@ def groups(connection: Connection, topology: Topology, name: str | None) -> list
     fates = _Fates(connection, topology)
     found: dict[tuple[str, str, str, str], Group] = {}
     for topic in dict.fromkeys(f.dead_letter for f in flows.values()):
-        for letter in read_letters(connection.cluster, connection.settings.namespace, topic):
+        for letter in read_letters(connection.cluster, topic):
             if name in topology.flows and letter.flow != name:
                 continue
             key = (letter.flow, letter.error, letter.processor, letter.topic)
@@ -106,7 +106,6 @@ def decide(
     """Have the letters of a choice taken again or dropped: the outcome by flow, and the ids that
     name no letter.
     """
-    namespace = connection.settings.namespace
     meant: dict[str, Iterable[Letter]] = {}
     missing: list[str] = []
     if choice.ids:
@@ -117,7 +116,7 @@ def decide(
     else:
         flows = [topology.flow(choice.flow)] if choice.flow else flows_of(topology, None)
         for flow in _present(connection, flows, choice.flow):
-            letters = read_letters(connection.cluster, namespace, flow.dead_letter)
+            letters = read_letters(connection.cluster, flow.dead_letter)
             meant[flow.name] = _of_flow(letters, flow.name, choice)
     if missing:
         return {}, missing
@@ -161,8 +160,7 @@ def _plan(connection: Connection, topology: Topology, name: str) -> Plan:
 
 def _present(connection: Connection, flows: list[Flow], name: str | None) -> list[Flow]:
     """Of all flows those that `doa apply` made; one that was named must be there."""
-    present, namespace = connection.cluster.partitions(), connection.settings.namespace
-    prefix = f"{namespace}." if namespace else ""
+    present, prefix = connection.cluster.partitions(), connection.settings.prefix
     return [f for f in flows if name is not None or prefix + f.dead_letter in present]
 
 
@@ -178,11 +176,11 @@ def _named(connection: Connection, ids: tuple[str, ...]) -> Iterator[Letter]:
         number, offset = int(match[2]), int(match[3])
         partitions[number] = min(offset, partitions.get(number, offset))
     left = set(ids)
-    present, namespace = connection.cluster.partitions(), connection.settings.namespace
+    present = connection.cluster.partitions()
     for name, wanted in starts.items():
-        if (f"{namespace}.{name}" if namespace else name) not in present:
+        if connection.settings.prefix + name not in present:
             continue
-        for letter in read_letters(connection.cluster, namespace, name, wanted):
+        for letter in read_letters(connection.cluster, name, wanted):
             if letter.id in left:
                 left.discard(letter.id)
                 yield letter

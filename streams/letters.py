@@ -58,14 +58,12 @@ class Fates:
         return PARKED if letter.cause.attempts >= ATTEMPTS_MAX else WAITING
 
 
-def read_letters(
-    cluster: Cluster, namespace: str, name: str, starts: Starts | None = None
-) -> Iterator[Letter]:
+def read_letters(cluster: Cluster, name: str, starts: Starts | None = None) -> Iterator[Letter]:
     """The letters of a topic (its name without namespace), in the order in which they were written.
 
     `starts` leaves out other partitions, and what lies before these offsets.
     """
-    topic = f"{namespace}.{name}" if namespace else name
+    topic = cluster.settings.prefix + name
     count = cluster.partitions().get(topic)
     if count is None:
         raise BrokerError(f"there is no topic {topic!r}; run: doa apply")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ops.complete import flows
 from ops.connect import connect
 from ops.dead_letters import ID, Choice, Group, decide, groups, one
 from ops.output import OUTPUT, plain, print_json, print_table, say
@@ -31,7 +32,7 @@ def dlq() -> None:
 
 
 @dlq.command("ls")
-@click.argument("name", required=False, metavar="[FLOW|DOMAIN]")
+@click.argument("name", required=False, metavar="[FLOW|DOMAIN]", shell_complete=flows)
 @click.option("--all", "everything", is_flag=True, help="Redriven and dropped ones, too.")
 @OUTPUT
 @click.pass_obj
@@ -99,7 +100,7 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
     """Which letters: by id, or by what holds for them."""
     options = [
         click.argument("ids", nargs=-1, metavar="[ID]..."),
-        click.option("--flow", help="Letters of this flow only."),
+        click.option("--flow", shell_complete=flows, help="Letters of this flow only."),
         click.option("--class", "error", metavar="CLASS", help="Letters of this error class only."),
         click.option("--processor", help="What this processor refused; `-`: what none had seen."),
         click.option("--all", "everything", is_flag=True, help="All letters (of --flow)."),

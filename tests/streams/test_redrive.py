@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from schemas.record import Record, State, Stream, field
-from schemas.snapshot import Snapshot
 from streams.dead_letter import Letter
 from streams.driver import CRASH, Driver
 from streams.errors import Refusal
@@ -16,7 +15,7 @@ from streams.journal import replay_journal
 from streams.lineage import FOREIGN, Reference
 from streams.merge import Stored
 from streams.partition import partition_of
-from streams.processor import Clock, Learner, Processor, fold, transform
+from streams.processor import Clock, Processor, fold, transform
 from streams.topology import Flow
 
 
@@ -364,54 +363,3 @@ def test_replay_of_the_journal_takes_letters_again(batch_records: int) -> None:
             log.append(Stored(len(log), data, value, dict(headers), 4_000_000_000_000))
     inputs = {i.topic for i in ran.plan.inputs}
     assert redone == {topic: log for (topic, _), log in ran.logs.items() if topic not in inputs}
-
-
-# --- learners
-
-
-class Guess(Total, stream=Stream("toy.prediction.guess", "place", "at_ms", "me")):
-    """What was learned when it was asked."""
-
-
-class Model(Snapshot, stream=Stream("toy.model.thing", "key", "time_ms", "me")):
-    """The sum, pickled."""
-
-
-class Adder:
-    """A model that adds up amounts."""
-
-    def __init__(self) -> None:
-        self.amount = 0
-
-
-def test_learner_answers_a_question_late_and_takes_no_example_late() -> None:
-    bug = Bug()
-
-    @transform(reads=Tick, writes=(Total, Other))
-    def sorts(record: Tick) -> Iterable[Total]:
-        kind = Other if record.name.startswith("q") else Total
-        yield kind(place=record.place, at_ms=record.at_ms, amount=record.amount)
-
-    def learn(model: Adder, example: Total) -> None:
-        bug.bites(example.amount)
-        model.amount += example.amount
-
-    def guess(model: Adder, question: Other, version: int) -> Guess:
-        bug.bites(question.amount)
-        return Guess(place=question.place, at_ms=question.at_ms, amount=model.amount)
-
-    learner = Learner(
-        name="adder", examples=Total, questions=Other, predicts=Guess, model=Adder,
-        learn=learn, predict=guess, snapshots=Model,
-    )  # fmt: skip
-    ran = driver(sorts, learner)
-    ran.run([tick("1", 0, 5), tick("q2", 1, -1), tick("3", 2, -7), tick("4", 3, 2)])
-    assert told(ran) == [
-        ("PROCESSOR_FAULT", "adder", "toy.feature.other[0]#0", 1),
-        ("REFUSED", "adder", "toy.feature.total[0]#1", 1),
-    ]
-    bug.mended = True
-    ran.redrive(*ran.letters).run([CRASH, tick("q5", 4)])
-    assert told(ran)[2:] == [("REFUSED", "adder", "toy.feature.total[0]#1", 2)]
-    assert "takes no example late" in ran.letters[-1].text
-    assert [(g.at_ms, g.amount) for g in ran.read(Guess)][0] == (1, 7)

@@ -92,8 +92,7 @@ class Coins:
         return found
 
     def letters(self) -> list[Letter]:
-        namespace = self.connection.settings.namespace
-        return list(read_letters(self.connection.cluster, namespace, self.flow.dead_letter))
+        return list(read_letters(self.connection.cluster, self.flow.dead_letter))
 
     def asked(self) -> int:
         """How many redrives were committed."""
