@@ -31,6 +31,7 @@ COMPACTED = {  # small segments, so that it happens: the one that is written to 
     "segment.bytes": "16000000",
     "min.cleanable.dirty.ratio": "0.2",
 }
+MARKS_KEPT_LONGER_MS = 30 * DAY_MS  # a segment lives as long as its youngest record, and a week
 GROUP_EMPTY_WAIT_S = 15.0
 
 
@@ -162,7 +163,7 @@ def reset(
     """
     prefix = cluster.settings.prefix
     written = [stream_of(c).topic for p in flow.processors for c in outputs_of(p)]
-    names = [*written, flow.changelog, flow.journal, flow.clock, flow.control]
+    names = [*written, flow.changelog, flow.journal, flow.clock, flow.redrive, flow.control]
     if inputs_too:
         names += [stream_of(c).topic for c in flow.inputs]
     if not buried_with(topology, flow):
@@ -204,16 +205,20 @@ def _internal(flow: Flow, partitions: int | None) -> list[tuple[str, int, dict[s
     compact = {**COMPACTED, "max.message.bytes": LARGE_RECORD_BYTES}
     if not flow.steps:
         return [(flow.changelog, 1, {**stamped, **compact})]
+    letters = {
+        **stamped,
+        **kept,
+        "cleanup.policy": "delete",
+        "max.message.bytes": DEAD_LETTER_BYTES,
+    }
+    redrives = {**letters, "retention.ms": str(int(kept["retention.ms"]) + MARKS_KEPT_LONGER_MS)}
     return [
         (flow.changelog, count, {**stamped, **compact}),
         (flow.journal, count, {**stamped, **kept, "cleanup.policy": "delete"}),
         (flow.clock, count, {**stamped, **kept, "cleanup.policy": "delete"}),
         (flow.control, 1, {**stamped, **kept, "cleanup.policy": "delete"}),
-        (
-            flow.dead_letter,
-            count,
-            {**stamped, **kept, "cleanup.policy": "delete", "max.message.bytes": DEAD_LETTER_BYTES},
-        ),
+        (flow.redrive, count, redrives),
+        (flow.dead_letter, count, letters),
     ]
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "graph": "ops.commands.look:graph",
     "tap": "ops.commands.tap:tap_command",
     "model": "ops.commands.model:model",
+    "dlq": "ops.commands.dlq:dlq",
     "schemas": "ops.commands.schemas:schemas",
     "bench": "ops.commands.bench:bench",
 }

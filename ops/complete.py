@@ -21,7 +21,7 @@ def topics(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     topology = _topology(context)
     running = [flow for flow in topology.flows.values() if flow.steps]
     letters = dict.fromkeys(flow.dead_letter for flow in running)
-    internal = [t for f in running for t in (f.changelog, f.journal, f.clock, f.control)]
+    internal = [t for f in running for t in (f.changelog, f.journal, f.clock, f.redrive, f.control)]
     prefix = Settings().prefix
     shown = [prefix + name for name in (*topology.records, *letters)]
     hidden = [prefix + name for name in internal]

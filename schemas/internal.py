@@ -36,6 +36,29 @@ class JournalEntry(Record):
     )
 
 
+class Redrive(Record):
+    """What becomes of a dead letter, in `<flow>-redrive`: its flow takes it again, or nobody does.
+
+    It holds all that the flow needs, so that a letter that is gone can still be taken again when
+    the flow is replayed.
+    """
+
+    verb: str = field("What is to be done with the letter.", pattern="^(redrive|drop)$")
+    letter: str = field("Id of the dead letter: topic[partition]@offset.")
+    letter_ms: int = field("When the letter was written.", unit="ms")
+    processor: str = field("Who refused the record; empty when no processor had seen it.")
+    origin: str = field("Coordinate of the record that was refused.")
+    parent: bytes = field("Its packed reference, or those of an entry's parents.")
+    attempts: int = field("How often it was tried before.", ge=1)
+    appended_ms: int | None = field("When it was appended to its topic.", unit="ms", default=None)
+    deadline_ms: int | None = field("Of an entry: when it expired.", unit="ms", default=None)
+    key: bytes | None = field("Key of the record.", sensitivity="personal", default=None)
+    value: bytes | None = field(
+        "Value of the record, byte for byte.", sensitivity="personal", default=None
+    )
+    asked_ms: int = field("When this was asked for.", unit="ms", ge=0)
+
+
 class ControlCommand(Record):
     """What an operator asks of every worker of a flow, in `<flow>-control` under the key of the
     flow's name.

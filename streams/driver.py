@@ -15,6 +15,7 @@ from typing import Any, Final
 from schemas.internal import ClockTick
 from schemas.record import Record
 from streams.codec import MemoryRegistry, Registry
+from streams.dead_letter import Letter, letter_of
 from streams.errors import Refusal, Rollback
 from streams.intake import intake
 from streams.lineage import HEADER, Origin, unpack_header
@@ -24,6 +25,7 @@ from streams.plan import Plan
 from streams.processor import Clock, RecordClass
 from streams.restore import restore
 from streams.snapshot import Keys
+from streams.tolerance import Watches
 from streams.topology import Flow, Topology, stream_of
 from streams.unit import Output, Unit
 
@@ -52,6 +54,8 @@ class Driver:
         self.plan = Plan(flow, registry or MemoryRegistry(), keys=keys or Keys.generate())
         self.logs: dict[tuple[str, int], list[Stored]] = {}
         self.committed = {p: [0] * len(self.plan.inputs) for p in range(partitions)}
+        self.paused: str | None = None  # why it takes no more records
+        self.watches = Watches(flow.tolerances)
         self.units = {p: self._unit(p) for p in range(partitions)}
 
     # --- Log
@@ -106,6 +110,25 @@ class Driver:
         """What could not be processed."""
         return self.stored(self.flow.dead_letter)
 
+    @property
+    def letters(self) -> list[Letter]:
+        """The same, read as `doa dlq` reads it."""
+        name = self.flow.dead_letter
+        return [
+            letter_of(name, p, stored)
+            for p in range(self.partitions)
+            for stored in self.records(name, p)
+        ]
+
+    def redrive(self, *letters: Letter, verb: str = "redrive") -> Driver:
+        """Have dead letters taken again, or dropped: what `doa dlq` appends is published."""
+        codec = self.plan.inputs[self.plan.redrive].codec
+        for letter in letters:
+            value = codec.encode(letter.redrive(verb, APPENDED_MS))
+            self.publish_raw(self.flow.redrive, letter.key, value, letter.target(self.partitions))
+        self.process()
+        return self
+
     def stored(self, topic: str) -> list[Stored]:
         """The records of a topic as bytes, partition by partition."""
         return [s for p in range(self.partitions) for s in self.records(topic, p)]
@@ -134,6 +157,12 @@ class Driver:
         self.process()
         return self
 
+    def resume(self) -> Driver:
+        """Go on after a pause, as an operator would have it."""
+        self.paused = None
+        self.process()
+        return self
+
     def crash(self) -> None:
         """Forget all memory; restore from the lists."""
         self.units = {p: self._restored(p) for p in range(self.partitions)}
@@ -151,10 +180,11 @@ class Driver:
         positions = list(self.committed[partition])
         taken = 0
         try:
-            while (item := merge.pop()) is not None:
+            while self.paused is None and (item := merge.pop()) is not None:
                 unit.take(item)
                 positions[item.source] = item.offset + 1
                 taken += 1
+                self.paused, unit.letters.excess = unit.letters.excess, None
                 if taken % self.batch_records == 0:
                     self._commit(unit, positions)
         except Rollback as rollback:
@@ -183,6 +213,8 @@ class Driver:
         for output in unit.flush():
             self._append(output, unit.partition)
         self.committed[unit.partition] = list(positions)
+        unit.refused = {}
+        self.watches.commit({unit.partition: unit.records_in})
 
     def _append(self, output: Output, partition: int) -> None:
         topic, key, value, headers = output
@@ -191,12 +223,14 @@ class Driver:
         log.append(Stored(len(log), data, value, dict(headers), APPENDED_MS))
 
     def _unit(self, partition: int) -> Unit:
-        return Unit(
+        unit = Unit(
             self.plan,
             partition,
             self.partitions,
             lambda topic: len(self.logs.get((topic, partition), [])),
         )
+        unit.letters.watch = self.watches.of(partition)
+        return unit
 
     def _restored(self, partition: int) -> Unit:
         unit = self._unit(partition)

@@ -15,7 +15,7 @@ import contextlib
 import gc
 import threading
 import time
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -36,6 +36,7 @@ from streams.merge import Merge
 from streams.plan import Plan
 from streams.restore import restore
 from streams.tally import Tally
+from streams.tolerance import Watches
 from streams.transaction import Transaction
 from streams.unit import Unit
 
@@ -59,19 +60,17 @@ class FlowLoop:
         self.merges: dict[int, Merge] = {}
         self.refused: dict[tuple[str, bytes], DataError] = {}
         self.tally = Tally()
+        self.watches = Watches(plan.flow.tolerances)
         self.failures, self._failed_at = 0, -1
         self.commits = self.aborts = self.records_in = self.records_out = self.dead_letters = 0
         self.progressed_at = time.monotonic()
         self._waits: str | None = "starting"
         self._told: str | None = None
-        self._stopping = threading.Event()
-        self._paused = threading.Event()
+        self._stopping, self._paused = threading.Event(), threading.Event()
         self._inputs = {i.topic: n for n, i in enumerate(plan.inputs)}
-        self._taken = 0
-        self._starved = True
+        self._taken, self._starved, self._look_at = 0, True, 0.0
         self._asleep: set[tuple[str, int]] = set()
         self._ends: dict[tuple[str, int], int] = {}
-        self._look_at = 0.0
         self._assigned: list[int] | None = None  # our partitions, None between assignments
         self._reassigned: list[int] | None = None  # those whose units are yet to be restored
         self._consumer: Any = None
@@ -89,8 +88,8 @@ class FlowLoop:
 
     def resume(self) -> None:
         """Go on after a pause."""
-        self._paused.clear()
         self._told = None
+        self._paused.clear()
         self.progressed_at = time.monotonic()
 
     @property
@@ -154,9 +153,8 @@ class FlowLoop:
         self._fetch(0.0 if ready else self._patience())
         if self._reassigned is not None:
             self._restore_units()
-        if not self._paused.is_set():
-            for number, merge in self.merges.items():
-                self._process(self.units[number], merge)
+        for number, merge in self.merges.items():
+            self._process(self.units[number], merge)
         if self.transaction.open and self._due():
             self._commit()
         if time.monotonic() > self._look_at:
@@ -190,8 +188,8 @@ class FlowLoop:
         return full or heavy or old or self._paused.is_set()
 
     def _process(self, unit: Unit, merge: Merge) -> None:
-        """Take what the merge gives, up to the size of a batch."""
-        room = self.settings.batch_records_max - self._taken
+        """Take what the merge gives, up to the size of a batch or to a pause."""
+        room = 0 if self._paused.is_set() else self.settings.batch_records_max - self._taken
         taken = 0
         while taken < room:
             item = merge.pop()
@@ -201,6 +199,10 @@ class FlowLoop:
                 self.transaction.begin()
             unit.take(item)
             taken += 1
+            if unit.letters.excess is not None:
+                self.pause(unit.letters.excess)
+                unit.letters.excess = None
+                break
             if len(unit.outputs) >= OUTPUTS_CHUNK:
                 self.transaction.write(unit.partition, unit.take_outputs())
                 if self.transaction.age_ms > self.settings.batch_ms_max:
@@ -256,6 +258,7 @@ class FlowLoop:
             if unit.taken.runs:
                 self.transaction.write(number, unit.flush())
         self.transaction.commit(offsets, self._consumer.consumer_group_metadata())
+        self.watches.commit({n: u.records_in for n, u in self.units.items()})
         self.commits += 1
         self.records_in += self._taken
         self._taken = 0
@@ -341,12 +344,12 @@ class FlowLoop:
                 raise BrokerError(f"{p.topic}[{p.partition}]: {p.error.str()}")
         horizons = self.cluster.ends(wanted)
         starts = {(p.topic, p.partition): max(p.offset, 0) for p in committed}
-        log = self.cluster.log()
-        try:
+        with contextlib.closing(self.cluster.log()) as log:
             for n in numbers:
                 unit = Unit(self.plan, n, self.partitions, partial(self._offset_hint, n))
                 restore(unit, log)
                 unit.refused = self.refused
+                unit.letters.watch = self.watches.of(n)
                 self.units[n] = unit
                 topics = [i.topic for i in self.plan.inputs]
                 self.merges[n] = Merge(
@@ -354,8 +357,6 @@ class FlowLoop:
                     [starts[(t, n)] for t in topics],
                     partial(intake, self.plan, n, self.partitions),
                 )
-        finally:
-            log.close()
         places = [TopicPartition(t, n, starts[(t, n)]) for t, n in wanted]
         with translated("assign"):
             self._consumer.assign(places)
@@ -363,12 +364,10 @@ class FlowLoop:
         self._reassigned = self._waits = None
         self.progressed_at = time.monotonic()
 
-    @property
+    @cached_property
     def partitions(self) -> int:
         """Partition count of the flow."""
-        if not hasattr(self, "_partitions"):
-            self._partitions = self.cluster.partitions()[self.plan.inputs[0].topic]
-        return self._partitions
+        return self.cluster.partitions()[self.plan.inputs[0].topic]
 
     def _offset_hint(self, number: int, topic: str) -> int:
         """An offset at or before the example that follows a snapshot: the last stable one, since

@@ -93,7 +93,7 @@ def as_data(topology: Topology, *, internal: bool = False) -> dict[str, object]:
 def _internal(flow: Flow) -> list[Edge]:
     if not flow.steps:
         return [Edge(flow.name, "runtime", "runtime", flow.changelog, "writes")]
-    reads = [flow.clock, flow.control]
+    reads = [flow.clock, flow.redrive, flow.control]
     writes = [flow.changelog, flow.journal, flow.dead_letter]
     return [
         *(Edge(flow.name, "runtime", "runtime", t, "reads") for t in reads),

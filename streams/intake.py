@@ -4,21 +4,26 @@ time.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from streams.errors import DataError, FutureEvent, OutOfBounds, WireFormat, WrongPartition
 from streams.lineage import HEADER
 from streams.merge import NO_TIME, Input, Stored
 from streams.partition import partition_of
 from streams.plan import InputPlan, Plan
+from streams.redriven import Again, address_of
 
 
 def intake(plan: Plan, partition: int, partitions: int, source: int, stored: Stored) -> Input:
     """Decode a stored record; what is wrong with it stands in place of the record."""
+    if source == plan.redrive:
+        return _redriven(plan, partition, partitions, stored)
     source_plan = plan.inputs[source]
     offset, key, value, headers, appended_ms = stored
     try:
         record = source_plan.codec.decode(value)
         time_ms = getattr(record, source_plan.event_time)
-        if source != len(plan.inputs) - 1:
+        if source < plan.redrive:
             _check_key(source_plan, key, getattr(record, source_plan.key), partition, partitions)
         if time_ms < 0:
             raise OutOfBounds(f"{source_plan.event_time} is {time_ms}; event time begins in 1970")
@@ -45,3 +50,31 @@ def _check_key(
             f"key {declared!r} belongs to partition {expected} of {partitions} (murmur2), "
             f"not to {partition}"
         )
+
+
+def _redriven(plan: Plan, partition: int, partitions: int, stored: Stored) -> Input:
+    """Decode a record of `<flow>-redrive`, and the record that was refused within it.
+
+    What was refused before any processor saw it is checked as if it had just been appended.
+    """
+    item = Input(
+        plan.redrive, stored.offset, NO_TIME, None, stored.key, stored.value, stored.appended_ms
+    )
+    try:
+        asked = plan.inputs[plan.redrive].codec.decode(stored.value)
+    except DataError as error:
+        return replace(item, record=error)
+    if asked.verb == "drop":
+        return item
+    try:
+        address = address_of(plan, asked.origin, asked.processor, asked.parent)
+        again = Again(asked, address)
+        if address.source >= 0:
+            inner = Stored(stored.offset, asked.key, asked.value, {}, stored.appended_ms)
+            found = intake(plan, partition, partitions, address.source, inner)
+            return replace(found, source=plan.redrive, again=again)
+        record = address.codec.decode(asked.value)
+    except DataError as error:
+        return replace(item, record=error, again=Again(asked))
+    time_ms = NO_TIME if address.event_time is None else getattr(record, address.event_time)
+    return replace(item, time_ms=time_ms, record=record, again=again)

@@ -11,10 +11,10 @@ Whoever compares should look at `code_version` first: other code may rightly wri
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from typing import NamedTuple
 
 from schemas.internal import JournalEntry
@@ -44,39 +44,45 @@ def replay_journal(plan: Plan, log: Log, partition: int, partitions: int) -> Ite
 
     Nothing is written anywhere. A record that raised while it changed a state was refused, and its
     batch taken again without it. That is not in the journal but follows from it: the replay meets
-    the same exception, and begins anew with the same refusal.
+    the same exception, and begins anew with the same refusal, which ends with its transaction: a
+    dead letter that is redriven has the reference of the record that was refused.
     """
-    refused: dict[tuple[str, bytes], DataError] = {}
+    refused: defaultdict[int, dict[tuple[str, bytes], DataError]] = defaultdict(dict)
     told = 0
     while True:
         unit = Unit(plan, partition, partitions)
-        unit.refused = refused
         try:
-            for replayed in islice(_transactions(unit, log), told, None):
+            for replayed in islice(_transactions(unit, log, refused), told, None):
                 yield replayed
                 told += 1
             return
         except Rollback as rollback:
-            refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
+            unit.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
 
 
-def _transactions(unit: Unit, log: Log) -> Iterator[Replayed]:
+def _transactions(
+    unit: Unit, log: Log, refused: defaultdict[int, dict[tuple[str, bytes], DataError]]
+) -> Iterator[Replayed]:
     plan = unit.plan
     decode = partial(intake, plan, unit.partition, unit.partitions)
     sources = {i.name: n for n, i in enumerate(plan.inputs)}
     tapes = [_Tape(log, i.topic, unit.partition) for i in plan.inputs]
     journal = _Tape(log, plan.topic(plan.flow.journal), unit.partition)
-    while (stored := journal.next()) is not None:
+    for number in count():
+        stored = journal.next()
+        if stored is None:
+            return
+        unit.refused = refused[number]
         entry: JournalEntry = plan.journal_codec.decode(stored.value)
         starts = list(entry.starts)
-        for which, count in zip(entry.runs[::2], entry.runs[1::2], strict=True):
+        for which, length in zip(entry.runs[::2], entry.runs[1::2], strict=True):
             name = entry.inputs[which]
             if name not in sources:
                 raise InputGone(
                     f"{name} is in the journal of {plan.flow.name}, which does not read it"
                 )
             source = sources[name]
-            for _ in range(count):
+            for _ in range(length):
                 unit.take(decode(source, tapes[source].expect(starts[which])))
                 starts[which] = -1
         yield Replayed(entry, unit.flush())

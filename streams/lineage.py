@@ -169,6 +169,15 @@ def unpack_references(
     return tuple(references), at
 
 
+def split_reference(reference: bytes) -> tuple[bytes, bytes, int]:
+    """A packed reference to one record, its place and its number; ValueError when it is none."""
+    _, at = read_varint(reference, 4)
+    number, end = read_varint(reference, at)
+    if end != len(reference):
+        raise ValueError("not a reference to one record")
+    return reference, reference[:at], number
+
+
 def names_of(names: Iterable[str]) -> dict[bytes, str]:
     """The codes of topics and processors; ValueError names two that share one."""
     codes: dict[bytes, str] = {}

@@ -31,7 +31,7 @@ class Stored(NamedTuple):
 @dataclass(slots=True)
 class Input:
     """One record of one input, decoded or not. `record` is a DataError when it cannot be
-    processed.
+    processed. `again` is set when it is a dead letter that is taken again.
     """
 
     source: int
@@ -42,6 +42,7 @@ class Input:
     value: bytes | None
     appended_ms: int
     header: bytes | None = None
+    again: Any = None
 
 
 class Merge:

@@ -10,7 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.internal import ClockTick, ControlCommand, JournalEntry, SeenIds, UnitState
+from schemas.internal import (
+    ClockTick,
+    ControlCommand,
+    JournalEntry,
+    Redrive,
+    SeenIds,
+    UnitState,
+)
 from schemas.record import Record, Stream
 from streams.codec import Codec, Registry
 from streams.lineage import DERIVED, FOREIGN, pack_stamp, place
@@ -19,7 +26,7 @@ from streams.settings import prefix_of
 from streams.snapshot import Keys
 from streams.topology import AnyProcessor, Flow, outputs_of, stream_of
 
-CLOCK_STREAM_AHEAD_MS = 1 << 62
+INTERNAL_AHEAD_MS = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,12 @@ class Plan:
         self.registry = registry
         self.keys = keys
         self._codecs: dict[tuple[type[Record], str], Codec] = {}
-        self.inputs = [*map(self._input, flow.inputs), self._clock_input()]
+        self.inputs = [
+            *map(self._input, flow.inputs),
+            self._internal_input(flow.redrive, Redrive, "asked_ms"),
+            self._internal_input(flow.clock, ClockTick, "at_ms"),
+        ]
+        self.redrive = len(flow.inputs)  # what lies at this index and after it is internal
         self.readers: dict[RecordClass, list[str]] = {}
         for step in flow.steps:
             for record in step.reads:
@@ -108,12 +120,10 @@ class Plan:
             stream.unique_days * 24,
         )
 
-    def _clock_input(self) -> InputPlan:
-        name = self.flow.clock
-        codec = self._codec(ClockTick, self.topic(name) + "-value")
-        return InputPlan(
-            ClockTick, name, self.topic(name), codec, "", "at_ms", CLOCK_STREAM_AHEAD_MS, None
-        )
+    def _internal_input(self, name: str, record: type[Record], event_time: str) -> InputPlan:
+        topic = self.topic(name)
+        codec = self._codec(record, topic + "-value")
+        return InputPlan(record, name, topic, codec, "", event_time, INTERNAL_AHEAD_MS, None)
 
 
 def _tables(processor: AnyProcessor) -> tuple[Table, ...]:

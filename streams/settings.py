@@ -43,6 +43,9 @@ class Settings(BaseSettings):
         50_000, ge=1, description="Fetched records that wait, per input."
     )
     fetch_records: int = Field(2_000, ge=1, description="Records taken from the consumer at once.")
+    redrive_records_max: int = Field(
+        500, ge=1, description="Dead letters that are asked for in one transaction."
+    )
     session_timeout_ms: int = 6_000
     transaction_timeout_ms: int = 10_000
     commit_timeout_s: float = 20.0

@@ -58,7 +58,7 @@ class Step:
     def refuse(self, record: Record, trigger: Trigger, error: DataError) -> None:
         """Write the dead letter of a record."""
         self.dead_letters += 1
-        self.unit.dead_letter(self.name, record, trigger, error)
+        self.unit.letters.of_record(self.name, record, trigger, error)
 
     def run(self, record: Record, trigger: Trigger) -> None:
         """Process one record."""
@@ -183,8 +183,20 @@ class FoldStep(Step):
                 )
             except Exception as error:  # as in `deliver`; here the entry is what is kept
                 self.dead_letters += 1
-                self.unit.dead_entry(self.name, store, key, parents, fault_of(error))
+                fault = fault_of(error)
+                self.unit.letters.of_entry(self.name, store, key, parents, fault, deadline)
         store.delete(key)
+
+    def close(self, state: Any, deadline: int, parents: list[bytes]) -> None:
+        """Write what the fold says about an entry that it could not close when it expired."""
+        assert self.expired_function is not None, "only a fold that closes entries is asked to"
+        self.records_in += 1
+        try:
+            self.unit.emit(self, self.expired_function(state, deadline), parents)
+        except Exception as error:  # as in `expire`
+            assert self.unit.item is not None, "an entry is closed again when it was redriven"
+            self.dead_letters += 1
+            self.unit.letters.of_input(self.unit.item, fault_of(error), self.name)
 
 
 class SingleFoldStep(FoldStep):

@@ -53,7 +53,7 @@ class Tally:
 def _add(counts: dict[str, StepCount], unit: Unit) -> None:
     intake = counts.setdefault(INTAKE, StepCount())
     intake.records_in += unit.records_in
-    intake.dead_letters += unit.dead_letters
+    intake.dead_letters += unit.letters.count
     for step in unit.steps:
         count = counts.setdefault(step.name, StepCount())
         count.records_in += step.records_in

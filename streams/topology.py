@@ -20,6 +20,7 @@ from schemas.record import Stream
 from streams.errors import TopologyError
 from streams.lineage import names_of
 from streams.processor import Learner, Processor, RecordClass
+from streams.tolerance import Tolerance
 
 ROOMS = ("schemas", "streams", "processors")
 AnyProcessor = Processor | Learner
@@ -33,6 +34,7 @@ class Flow:
     processors: tuple[AnyProcessor, ...]
     rank: tuple[RecordClass, ...] = ()
     code_version: str = "00000000"
+    tolerances: tuple[Tolerance, ...] = ()
 
     @property
     def sources(self) -> tuple[Processor, ...]:
@@ -85,6 +87,11 @@ class Flow:
         return f"{self.name}-clock"
 
     @property
+    def redrive(self) -> str:
+        """The topic of dead letters that it is to take again."""
+        return f"{self.name}-redrive"
+
+    @property
     def control(self) -> str:
         """The topic of an operator's commands: pause, resume, drain."""
         return f"{self.name}-control"
@@ -107,9 +114,9 @@ class Topology:
     @property
     def names(self) -> dict[bytes, str]:
         """The four-byte codes of all topics and processors, for reading lineage headers."""
-        clocks = [f.clock for f in self.flows.values()]
+        internal = [t for f in self.flows.values() for t in (f.clock, f.redrive)]
         processors = [p.name for f in self.flows.values() for p in f.processors]
-        return names_of([*self.records, *clocks, *dict.fromkeys(processors)])
+        return names_of([*self.records, *internal, *dict.fromkeys(processors)])
 
     def flow(self, name: str) -> Flow:
         """The flow of a name; TopologyError lists what there is."""
@@ -168,7 +175,8 @@ def discover(packages: Iterable[str] = ("processors",)) -> Topology:
         if name in flows:
             raise TopologyError(f"two packages hold a flow {name!r}; rename one of the folders")
         rank = getattr(modules[0], "RANK", ())
-        flows[name] = Flow(name, _ordered(name, processors), rank, version)
+        tolerances = getattr(modules[0], "TOLERANCES", ())
+        flows[name] = Flow(name, _ordered(name, processors), rank, version, tolerances)
     return Topology(flows, version, packages)
 
 

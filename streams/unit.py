@@ -16,16 +16,17 @@ from typing import Any
 
 from schemas.internal import SeenIds, UnitState
 from schemas.record import Record
-from streams.dead_letter import dead_letter_headers
+from streams.dead_letter import DeadLetters
 from streams.errors import OUTAGES, DataError, Duplicate, ProcessorFault, Rollback
 from streams.lineage import HEADER, header_number, varint
 from streams.merge import Input
 from streams.partition import partition_of
 from streams.plan import Plan
 from streams.processor import RecordClass
+from streams.redriven import take_again
 from streams.seen import Seen
 from streams.steps import Edge, FoldStep, LearnerStep, Step, fault_of, step_of
-from streams.tables import TableStore, Trigger
+from streams.tables import Trigger
 from streams.taken import Taken
 from streams.topology import stream_of
 
@@ -48,7 +49,7 @@ class Unit:
         self.time_ms = 0
         self.outputs: list[Output] = []
         self.bytes_out = 0
-        self.records_in = self.records_out = self.dead_letters = 0
+        self.records_in = self.records_out = 0
         self.timers: list[tuple[int, str, int, int]] = []
         self.refused: dict[tuple[str, bytes], DataError] = {}
         self.edges: dict[RecordClass, Edge] = {}
@@ -63,10 +64,10 @@ class Unit:
             for i in plan.inputs
         ]
         self._readers = [self._steps_reading(i.record) for i in plan.inputs]
-        self._clock = len(plan.inputs) - 1
-        self._dead_letter_topic = plan.topic(plan.flow.dead_letter)
+        self._clock, self._redrive = len(plan.inputs) - 1, plan.redrive
+        self.letters = DeadLetters(self)
         self.seen = {i.name: Seen(i) for i in plan.inputs if i.unique}
-        self._item: Input | None = None
+        self.item: Input | None = None
         self.taken = Taken([i.name for i in plan.inputs])
 
     def _steps_reading(self, record: RecordClass) -> list[Step]:
@@ -95,21 +96,25 @@ class Unit:
         self.records_in += 1
         self.taken.note(source, item.offset)
         record = item.record
-        self._item = item
-        trigger = self._trigger(item)
+        self.item = item
         if isinstance(record, DataError):
-            self._dead_input(item, record)
+            self.letters.of_input(item, record)
             return
-        if source == self._clock:
-            self.advance(item.time_ms)
-            return
+        if source >= self._redrive:
+            if source == self._clock:
+                self.advance(item.time_ms)
+                return
+            if not take_again(self, item):
+                return
+            source = item.again.address.source  # it enters as what it was refused as
+        trigger = self.trigger(item)
         duplicate = self._duplicate(source, item)
         if duplicate is not None:
-            self._dead_input(item, duplicate)
+            self.letters.of_input(item, duplicate)
             return
         self.advance(item.time_ms)
         self._queue.append((record, trigger, self._readers[source]))
-        self._drain()
+        self.drain()
 
     def advance(self, time_ms: int) -> None:
         """Move time on; entries whose deadline lies before it expire first, in (deadline, key)
@@ -123,10 +128,15 @@ class Unit:
             assert isinstance(step, FoldStep)
             step.expire(i, key, deadline)
             if self._queue:
-                self._drain()
+                self.drain()
         self.time_ms = max(self.time_ms, time_ms)
 
-    def _drain(self) -> None:
+    def deliver(self, record: Record, trigger: Trigger, steps: list[Step]) -> None:
+        """Run a record through these processors, and what they write through its readers."""
+        self._queue.append((record, trigger, steps))
+        self.drain()
+
+    def drain(self) -> None:
         """Deliver what is queued, and what comes of it, to the end. Each delivery is measured; a
         record that cannot be processed becomes a dead letter.
         """
@@ -148,7 +158,11 @@ class Unit:
                 step.nanoseconds += ended - began
                 began = ended
 
-    def _trigger(self, item: Input) -> Trigger:
+    def trigger(self, item: Input) -> Trigger:
+        """The reference of an input record, which is the parent of all that comes of it."""
+        if item.again is not None:
+            refused: Trigger = item.again.trigger
+            return refused
         foreign, derived = self._places[item.source]
         if item.header is not None:
             try:
@@ -215,45 +229,6 @@ class Unit:
         if partition_of(key, self.partitions) != self.partition:
             raise ProcessorFault(f"{step.name} wrote key {key!r}, which another partition holds")
         edge.codec.encode(record)
-
-    def dead_letter(
-        self, processor: str, record: Record, trigger: Trigger, error: DataError
-    ) -> None:
-        """Write the dead letter of a record that a processor of this unit could not take."""
-        item = self._item
-        if item is not None and record is item.record:
-            self._dead_input(item, error, processor)
-            return
-        edge = self.edges[record.__class__]
-        where = f"{edge.name}[{self.partition}]#{trigger[2]}"
-        value = edge.codec.encode(record)
-        self._bury(processor, where, getattr(record, edge.key), value, error, trigger[0])
-
-    def dead_entry(
-        self, processor: str, store: TableStore, key: str, parents: list[bytes], error: DataError
-    ) -> None:
-        """Write the dead letter of an entry that its fold could not close."""
-        where = f"{self.plan.flow.changelog}[{self.partition}]/{store.prefix}{key}"
-        entry = store.entries[key]
-        value = store.codec.encode(entry.value)
-        self._bury(processor, where, key, value, error, b"".join(parents))
-
-    def _dead_input(self, item: Input, error: DataError, processor: str = "") -> None:
-        where = f"{self.plan.inputs[item.source].name}[{self.partition}]@{item.offset}"
-        self._bury(processor, where, item.key, item.value, error, self._trigger(item)[0])
-
-    def _bury(
-        self,
-        processor: str,
-        where: str,
-        key: str | bytes | None,
-        value: bytes | None,
-        error: DataError,
-        parent: bytes,
-    ) -> None:
-        self.dead_letters += 1
-        headers = dead_letter_headers(self.plan.flow, processor, where, error, parent)
-        self.outputs.append((self._dead_letter_topic, key, value, headers))
 
     def take_outputs(self) -> list[Output]:
         """What was written so far, to be sent while the batch goes on."""

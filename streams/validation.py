@@ -21,7 +21,8 @@ def validate(topology: Topology) -> list[str]:
     4. the processors of a flow share their key;
     5. tables have keys that their records have, and state that is no stream;
     6. names are unique, so are their four-byte codes, and none is one that the changelog uses;
-    7. nothing is kept longer than what it is derived from.
+    7. nothing is kept longer than what it is derived from;
+    8. tolerances name processors of their flow, and numbers that can be reached.
     """
     problems: list[str] = []
     for flow in topology.flows.values():
@@ -33,6 +34,7 @@ def validate(topology: Topology) -> list[str]:
                 *_edge_problems(topology, flow),
                 *_key_problems(flow),
                 *_retention_problems(flow),
+                *_tolerance_problems(flow),
             ]
     try:
         problems += [] if problems else _name_problems(topology)
@@ -120,6 +122,18 @@ def _retention_problems(flow: Flow) -> Iterator[str]:
         stream = stream_of(record)
         if kept is not None and stream.retention_days > kept:
             yield f"{stream.topic} is kept {stream.retention_days} days, its inputs only {kept}"
+
+
+def _tolerance_problems(flow: Flow) -> Iterator[str]:
+    names = {None, "", *(p.name for p in flow.steps)}
+    for tolerance in flow.tolerances:
+        if tolerance.processor not in names:
+            yield f"flow {flow.name} tolerates letters of {tolerance.processor!r}, which it lacks"
+        if not 0 <= tolerance.letters < tolerance.records:
+            yield (
+                f"flow {flow.name} tolerates {tolerance.letters} letters among "
+                f"{tolerance.records} records; fewer letters than records were expected"
+            )
 
 
 def _name_problems(topology: Topology) -> Iterator[str]:

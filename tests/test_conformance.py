@@ -104,6 +104,19 @@ def test_outputs_depend_neither_on_batches_nor_on_crashes(name: str, partitions:
     assert outputs(run(flows()[name], killed, partitions=partitions, batch_records=31)) == expected
 
 
+@pytest.mark.parametrize("name", flows())
+def test_letters_taken_again_give_the_same_whatever_the_batch_and_the_crash(name: str) -> None:
+    found = []
+    for batch_records, crash in ((1_000, []), (7, [CRASH])):
+        items = inputs(flows()[name])[:100]
+        items += items[:20]  # events of a name that was seen before
+        driver = run(flows()[name], items, partitions=3, batch_records=batch_records)
+        assert driver.letters
+        driver.redrive(*driver.letters).run(crash).redrive(*driver.letters[-40:]).run(crash)
+        found.append(outputs(driver))
+    assert found[0] == found[1]
+
+
 def test_outputs_do_not_depend_on_the_hash_seed() -> None:
     command = [sys.executable, "-P", __file__]  # else tests/processors hides processors
     running = [

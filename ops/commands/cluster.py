@@ -9,6 +9,7 @@ import click
 from ops import apply as applying
 from ops.complete import flows
 from ops.connect import connect, home_of
+from ops.dead_letters import forget
 from ops.output import OUTPUT, print_json, say
 from streams.topology import discover
 from streams.validation import checked
@@ -75,5 +76,9 @@ def reset_command(packages: tuple[str, ...], flow: str, inputs: bool, yes: bool)
     applying.apply(topology, connection.cluster, connection.registry, changes, None)
     others = applying.buried_with(topology, chosen)
     if others:
-        say(f"{chosen.dead_letter} is kept: it also holds the dead letters of {', '.join(others)}")
+        dropped = forget(connection, topology, chosen)
+        say(
+            f"{chosen.dead_letter} is kept: it also holds the dead letters of {', '.join(others)}; "
+            f"{dropped} of {flow} were dropped"
+        )
     say(f"{len(gone)} topics deleted and made anew; start it with: doa worker {flow}")

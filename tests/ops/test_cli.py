@@ -109,6 +109,14 @@ def test_commands_are_those_of_the_table() -> None:
         (("worker", "--option", "flights"), "'flights' is not NAME=VALUE"),
         (("tap",), "Missing argument 'TOPIC'"),
         (("reset", "flights"), "say --yes where nobody can be asked"),
+        (("dlq", "redrive"), "say which letters: ID..., or --class and --processor, or --all"),
+        (("dlq", "redrive", "--all", "--class", "EMPTY"), "say which letters"),
+        (
+            ("dlq", "redrive", "flights.dead_letter[0]"),
+            "is no id such as flights.dead_letter[0]@17",
+        ),
+        (("dlq", "show", "nothing"), "'nothing' is no id such as"),
+        (("dlq", "drop", "flights.dead_letter[0]@1"), "say --yes where nobody can be asked"),
         (("down", "--wipe"), "say --yes where nobody can be asked"),
     ],
 )
@@ -197,6 +205,8 @@ DOES_NOT_ANSWER = r"doa: Kafka at 127\.0\.0\.1:1 does not answer \(.*\); run: do
         ("tap", "flights.event.arrival", "-n", "1"),
         ("control", "pause", "flights"),
         ("reset", "flights", "--yes"),
+        ("dlq", "ls"),
+        ("dlq", "redrive", "--all", "-o", "json"),
         ("schemas", "register"),
         ("schemas", "register", "-o", "json"),
     ],

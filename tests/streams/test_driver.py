@@ -239,6 +239,8 @@ def test_refusal_is_a_dead_letter_that_says_all_about_it() -> None:
         "error.processor": b"refuses",
         "error.code_version": b"00000000",
         "error.record": b"toy.event.tick[0]@1",
+        "error.appended_ms": b"4000000000000",
+        "error.schema_id": b"1",
         "error.attempt": b"1",
     }
 

@@ -22,6 +22,7 @@ def test_internal_topics_are_shown_when_asked_for() -> None:
     assert as_text(TIDES, internal=True).split("\n")[7:] == [
         "  runtime (runtime)",
         "    <- tides-clock",
+        "    <- tides-redrive",
         "    <- tides-control",
         "    -> tides-changelog",
         "    -> tides-journal",

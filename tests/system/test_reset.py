@@ -57,7 +57,7 @@ def test_dead_letters_go_with_the_last_flow_of_their_domain(connection: Connecti
     assert gone == [
         prefix + name
         for name in ("bell.feature.echo", "echo-changelog", "echo-journal", "echo-clock",
-                     "echo-control")
+                     "echo-redrive", "echo-control")
     ]  # fmt: skip
     alone = Topology({"noise": noise})
     assert buried_with(alone, noise) == []
