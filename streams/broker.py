@@ -232,6 +232,19 @@ class Cluster:
             raise
         return found
 
+    def members(self, group: str) -> dict[str, set[tuple[str, int]]]:
+        """The static members of a group, by the name of their instance, and what each reads."""
+        with translated("describe_consumer_groups"):
+            timeout = self.settings.request_timeout_s
+            asked = self.admin().describe_consumer_groups([group], request_timeout=timeout)
+            found = asked[group].result()
+        return {
+            str(one.group_instance_id): {
+                (place.topic, place.partition) for place in one.assignment.topic_partitions
+            }
+            for one in found.members
+        }
+
     def forget_group(self, group: str, wait_s: float) -> None:
         """Delete a consumer group; its static members leave only when their session ends, so this
         may wait.

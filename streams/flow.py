@@ -15,7 +15,7 @@ import contextlib
 import gc
 import threading
 import time
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -127,12 +127,13 @@ class FlowLoop:
 
     def run(self) -> None:
         """Run until stopped; Fenced when a younger worker has the same slot."""
-        self._connect()
         gc.freeze()
         gc.disable()
         try:
             while not self._stopping.is_set():
                 try:
+                    if self._consumer is None:
+                        self._connect()
                     self._turn()
                 except Rollback as rollback:
                     self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
@@ -284,7 +285,8 @@ class FlowLoop:
     def _close(self) -> None:
         with contextlib.suppress(Fenced):
             self.transaction.abort()
-        self._consumer.close()
+        if self._consumer is not None:
+            self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Check that units are whole, and start from what is committed."""
@@ -363,12 +365,10 @@ class FlowLoop:
         self._reassigned = self._waits = None
         self.progressed_at = time.monotonic()
 
-    @property
+    @cached_property
     def partitions(self) -> int:
         """Partition count of the flow."""
-        if not hasattr(self, "_partitions"):
-            self._partitions = self.cluster.partitions()[self.plan.inputs[0].topic]
-        return self._partitions
+        return self.cluster.partitions()[self.plan.inputs[0].topic]
 
     def _offset_hint(self, number: int, topic: str) -> int:
         """An offset at or before the example that follows a snapshot: the last stable one, since
