@@ -30,6 +30,7 @@ COMMANDS = {
     "graph": "ops.commands.look:graph",
     "tap": "ops.commands.tap:tap_command",
     "schemas": "ops.commands.schemas:schemas",
+    "chaos": "ops.commands.chaos:chaos",
     "bench": "ops.commands.bench:bench",
 }
 

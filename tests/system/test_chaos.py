@@ -1,0 +1,102 @@
+"""The campaign of `doa chaos` on a small scale: real faults leave the streams as they should be,
+and workers that break a promise are found out.
+
+Limits of time are not demanded here, where other tests may share the machine; `doa chaos` does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ops.chaos.campaign import Campaign, Outcome
+from ops.chaos.cases import CASES
+from ops.chaos.ground import Ground
+from streams.topology import discover
+from streams.validation import checked
+
+pytestmark = pytest.mark.broker
+
+EVENTS, PARTITIONS, WORKERS, SEED, SNAPSHOT_EVERY = 10_000, 4, 3, 20_130_101, "100"
+PROGRAM = [sys.executable, "-m", "ops.chaos.worker", SNAPSHOT_EVERY]
+READERS_HELD_UP_S_MAX = 60.0
+SLOW = [pytest.mark.full, pytest.mark.timeout(1_800)]
+QUICK = ("worker_kill", "torn_end_txn", "stolen_id")
+LATER = [name for name, case in CASES.items() if name not in QUICK and not case.disk_mb]
+BREACHES = {  # what a mutant breaks is found by this fault, as this difference
+    "offsets_outside": ("worker_kill", "lost"),
+    "changelog_outside": ("worker_kill", "changed"),
+    "state_kept_on_abort": ("torn_end_txn", "lost"),
+    "snapshot_too_new": ("worker_kill", "changed"),
+    "journal_outside": ("worker_kill", "duplicated"),
+    "dead_letter_outside": ("worker_kill", "duplicated"),
+    "restore_without_waiting": ("worker_kill", "zombie_records"),
+    "no_fencing": ("zombie", "zombie_records"),
+}
+QUICK_BREACHES = ("changelog_outside",)
+BREACH_FAULTS, BREACH_BATCH = 10, 40
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
+    """A campaign on a stack of its own, its undisturbed run made."""
+    ground = Ground(tmp_path_factory.mktemp("chaos"), checked(discover()), "flights", PARTITIONS)
+    try:
+        ground.up()
+        ground.load(EVENTS, SEED)
+        made = Campaign(ground, PROGRAM, SEED, WORKERS, print)
+        made.undisturbed(PROGRAM)
+        yield made
+    finally:
+        ground.down()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=SLOW) for name in LATER)])
+def test_streams_are_those_of_an_undisturbed_run_whatever_strikes(
+    campaign: Campaign, name: str
+) -> None:
+    case = replace(CASES[name], p50_s=None, max_s=READERS_HELD_UP_S_MAX)
+    outcome = campaign.play(name, case, case.short)
+    assert outcome.failures == []
+    assert outcome.faults == case.short
+    print(f"{name}: readers were held up for {outcome.recoveries_s} s")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "mutant",
+    [*QUICK_BREACHES, *(pytest.param(m, marks=SLOW) for m in BREACHES if m not in QUICK_BREACHES)],
+)
+def test_worker_that_breaks_a_promise_is_found_out(campaign: Campaign, mutant: str) -> None:
+    name, difference = BREACHES[mutant]
+    program = [sys.executable, "-m", "tests.system.mutants", mutant, SNAPSHOT_EVERY]
+    suspect = Campaign(campaign.ground, program, SEED, WORKERS, print)
+    suspect.expect(campaign.expected)
+    batch = BREACH_BATCH if name == "worker_kill" else CASES[name].batch_records
+    case = replace(CASES[name], p50_s=None, max_s=None, batch_records=batch)
+    found: Outcome | Any = suspect.play(name, case, BREACH_FAULTS)
+    assert getattr(found.differences, difference) > 0, found.failures
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1_800)
+def test_full_disk_halts_the_broker_and_loses_nothing(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    case = CASES["disk_full"]
+    folder = tmp_path_factory.mktemp("disk")
+    ground = Ground(folder, checked(discover()), "flights", PARTITIONS, case.disk_mb)
+    try:
+        ground.up()
+        ground.load(EVENTS, SEED)
+        made = Campaign(ground, PROGRAM, SEED, WORKERS, print)
+        made.undisturbed(PROGRAM)
+        outcome = made.play("disk_full", replace(case, max_s=None), 1)
+        assert (outcome.failures, outcome.faults) == ([], 1)
+    finally:
+        ground.down()
