@@ -34,7 +34,7 @@ from streams.errors import (
 from streams.intake import intake
 from streams.merge import Merge
 from streams.plan import Plan
-from streams.restore import restore
+from streams.restore import expectation, restore
 from streams.tally import Tally
 from streams.transaction import Transaction
 from streams.unit import Unit
@@ -332,7 +332,8 @@ class FlowLoop:
     def _restore_units(self) -> None:
         """Build the units of all assigned partitions from their topics."""
         numbers = self._reassigned or []
-        self._waits = "restoring"
+        state = [(self.plan.topic(self.plan.flow.changelog), n) for n in numbers]
+        self._waits = expectation(sum(self.cluster.ends(state).values()))
         self.transaction.renew()
         wanted = [(i.topic, n) for n in numbers for i in self.plan.inputs]
         with translated("committed"):

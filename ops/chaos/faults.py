@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from ops.chaos.ground import wait_until
-from ops.chaos.run import Run
+from ops.chaos.run import NothingLeft, Run
 from ops.chaos.witness import Witness
 
 LOST_S = 60.0
@@ -59,10 +59,10 @@ def zombie(run: Run) -> None:
 def stolen_id(run: Run) -> None:
     """Start a slot twice: the older worker must be fenced, and say so."""
     slot, units = run.busy()
-    older, at = run.team.running[slot], time.time()
+    older = run.team.running[slot]
     run.team.start(slot)
     run.team.fenced(older)
-    run.recovers(units, at)
+    run.recovers(units, time.time())
 
 
 def broker_kill(run: Run) -> None:
@@ -90,6 +90,20 @@ def rebalance_storm(run: Run) -> None:
         (run.team.kill if run.random.random() < 0.5 else run.team.stop)(slot)
     next_at = time.monotonic() + run.random.uniform(*STORM_S)
     run.until("the next gust", lambda: time.monotonic() > next_at, 2 * STORM_S[1])
+
+
+def scale(run: Run) -> None:
+    """All workers but one leave, in an orderly way, and come back: units are handed over twice."""
+    leaving = sorted(run.team.running)[1:]
+    units = {unit for slot in leaving for unit in run.units(slot)}
+    if not units:
+        raise NothingLeft
+    for slot in leaving:
+        at = run.team.stop(slot)
+    run.recovers(units, at)
+    for slot in leaving:
+        run.team.start(slot)
+    run.settles()
 
 
 def torn_end_txn(run: Run) -> None:

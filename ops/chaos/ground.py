@@ -5,6 +5,7 @@ Everything here is the campaign's own: its folder, its ports, its topics.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,11 @@ from ops import apply as applying
 from ops.chaos import inputs
 from ops.chaos.disk import SmallDisk
 from ops.chaos.gates import EndTxnGate, RegistryGate
-from ops.chaos.proxy import Proxy
+from ops.chaos.proxy import Proxy, free_port
 from ops.connect import Connection, connect
 from ops.stack import Stack, kafka
 from ops.stack.kafka import Door
-from ops.stack.ports import HOST, choose_port
+from ops.stack.ports import HOST
 from ops.stack.process import find
 from ops.stack.progress import Silence
 from ops.stack.registry import CONFLUENT_API
@@ -30,7 +31,7 @@ from streams.topology import Topology, outputs_of, stream_of
 Place = tuple[str, int]  # a topic of the cluster, and one of its partitions
 
 NAMESPACE = "chaos"
-DOOR_PORT = 20_092
+LEFT_BEHIND = ("workers", "worker-logs", "slots", "clocks")  # by the campaign before
 POLL_S = 0.02
 READY_S = 90.0
 
@@ -68,9 +69,9 @@ class Ground:
         self.partitions = partitions
         self.torn = EndTxnGate()
         self.registry_gate = RegistryGate()
-        self._door_port = choose_port(DOOR_PORT)
-        self.door = Proxy(self._door_port, self.torn.relay)
-        self.stack = Stack(folder, door=Door(self._door_port, self.door.port))
+        door_port = free_port()
+        self.door = Proxy(door_port, self.torn.relay)
+        self.stack = Stack(folder, door=Door(door_port, self.door.port))
         data = kafka.data_path(self.stack.kafka_server)
         self.disk = SmallDisk(data, disk_mb) if disk_mb else None
         self.last_ms = 0
@@ -82,6 +83,8 @@ class Ground:
         if self.disk is not None:
             self.disk.unmount()
         self.stack.wipe()
+        for name in LEFT_BEHIND:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
         if self.disk is not None:
             self.disk.mount()
         endpoints = self.stack.up(Silence())

@@ -67,6 +67,12 @@ class Proxy:
                         self._open -= both
 
 
+def free_port() -> int:
+    """A port that the system says is free; it gives the same one out again only after a while."""
+    with socket.create_server((HOST, 0)) as holder:
+        return int(holder.getsockname()[1])
+
+
 def pump(source: socket.socket, target: socket.socket) -> None:
     """Pass bytes on until the source ends; then let the target end too."""
     with contextlib.suppress(OSError):

@@ -11,11 +11,12 @@ from ops.chaos.team import Team
 from ops.chaos.witness import Witness
 from streams.errors import BrokerError
 
-LEFT_MIN = 300  # output records a unit must still write to be worth a fault
+# What a unit must still write to be worth a fault: so many records, or this share if it writes few.
+LEFT_MIN, LEFT_SHARE = 300, 0.1
 PROGRESS_MIN = 100  # input records committed between two faults
 PROGRESS_S = 60.0
 RECOVERY_S = 90.0  # to wait; what is demanded stands with the cases
-MEMBERS_S = 30.0
+MEMBERS_S = 60.0
 
 
 class NothingLeft(Exception):
@@ -50,12 +51,13 @@ class Run:
 
     def left(self, units: set[int]) -> set[int]:
         """Those of the units that still have much to write."""
-        counts = self.witness.counts
-        return {u for u in units if self._totals[u] - counts[u] >= LEFT_MIN}
+        totals, counts = self._totals, self.witness.counts
+        least = {u: max(1, min(LEFT_MIN, totals[u] * LEFT_SHARE)) for u in units}
+        return {u for u in units if totals[u] - counts[u] >= least[u]}
 
     def busy(self) -> tuple[int, set[int]]:
         """A slot by chance, of those whose units have much left; and these units."""
-        members = wait_until("all workers have their units", self._settled, MEMBERS_S)
+        members = self.settles()
         busy = {slot: self.left(units) for slot, units in members.items()}
         choice = sorted(slot for slot, units in busy.items() if units)
         if not choice:
@@ -65,8 +67,7 @@ class Run:
 
     def units(self, slot: int) -> set[int]:
         """The units of a slot that have much left."""
-        members = wait_until("all workers have their units", self._settled, MEMBERS_S)
-        return self.left(members[slot])
+        return self.left(self.settles()[slot])
 
     def every(self) -> set[int]:
         """All units that have much left."""
@@ -84,6 +85,11 @@ class Run:
             RECOVERY_S,
         )
         self.recoveries_s.append(seconds)
+
+    def settles(self) -> dict[int, set[int]]:
+        """Wait until every worker is a member and every unit somebody's; the units of each slot."""
+        found: dict[int, set[int]] = wait_until("every unit has a worker", self._settled, MEMBERS_S)
+        return found
 
     def takes(self, records: int, seconds: float) -> None:
         """Wait until so many input records were taken."""

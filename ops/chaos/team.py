@@ -39,7 +39,7 @@ class Team:
         self._program = program
         self._surroundings = surroundings
         self._started = 0
-        self._logs = ground.folder / "workers-logs" / name
+        self._logs = ground.folder / "worker-logs" / name
         self._logs.mkdir(parents=True, exist_ok=True)
         settings = ground.connection.settings
         self._environment = {
