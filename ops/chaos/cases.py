@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from ops.chaos import faults
 from ops.chaos.ground import Ground
 from ops.chaos.run import Run
 from ops.stack.ports import HOST
-from streams.errors import StreamsError
 
 # Seconds until readers see progress again, on a machine that has nothing else to do.
 RESTART_P50_S = 3.0  # a slot that restarts
@@ -40,12 +40,30 @@ def with_a_clock(ground: Ground, slot: int) -> dict[str, str]:
     clock.parent.mkdir(exist_ok=True)
     clock.write_text("+0", encoding="utf-8")
     return {
-        "LD_PRELOAD": str(_clock_library()),
+        "LD_PRELOAD": str(clock_library()),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "DONT_FAKE_MONOTONIC": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
+
+
+def clock_library() -> Path | None:
+    """The library that lies about the time, where it is installed."""
+    folders = map(Path, CLOCK_FOLDERS)
+    return next((p for folder in folders for p in sorted(folder.rglob(CLOCK_LIBRARY))), None)
+
+
+def lacks_clock() -> str | None:
+    """What to do where there is no such library."""
+    if clock_library() is not None:
+        return None
+    return f"needs {CLOCK_LIBRARY}, which is not installed (apt-get install faketime)"
+
+
+def lacks_root() -> str | None:
+    """What to do where nothing may be mounted."""
+    return None if os.geteuid() == 0 else "mounts a small tmpfs, for which it must be run by root"
 
 
 @dataclass(frozen=True)
@@ -65,6 +83,7 @@ class Case:
     max_s: float | None = None
     surroundings: Surroundings = plain
     disk_mb: int = 0
+    lacks: Callable[[], str | None] = lambda: None  # what this machine lacks for it
 
 
 CASES: dict[str, Case] = {
@@ -81,17 +100,9 @@ CASES: dict[str, Case] = {
     "registry_503": Case(faults.registry_503, 1, 5, 2, 5),
     "registry_slow": Case(faults.registry_slow, 1, 5, 2, 5),
     "snapshot_kill": Case(faults.snapshot_kill, 10, 100, 10, 5, max_s=TAKEOVER_S),
-    "clock_jump": Case(faults.clock_jump, 1, 6, 3, 5, surroundings=with_a_clock),
-    "disk_full": Case(faults.disk_full, 1, 3, 1, max_s=BROKER_S, disk_mb=SMALL_DISK_MB),
+    "clock_jump": Case(faults.clock_jump, 1, 6, 3, 5, surroundings=with_a_clock, lacks=lacks_clock),
+    "disk_full": Case(
+        faults.disk_full, 1, 3, 1, max_s=BROKER_S, disk_mb=SMALL_DISK_MB, lacks=lacks_root
+    ),
     "slow_reader": Case(faults.slow_reader, 5, 50, 5),
 }
-
-
-def _clock_library() -> Path:
-    """The library that lies about the time, StreamsError where it is not installed."""
-    for folder in CLOCK_FOLDERS:
-        for path in sorted(Path(folder).rglob(CLOCK_LIBRARY)):
-            return path
-    raise StreamsError(
-        f"clock_jump needs {CLOCK_LIBRARY}, which is not installed (apt-get install faketime)"
-    )

@@ -21,9 +21,7 @@ class SmallDisk:
         self._size_mb = size_mb
 
     def mount(self) -> None:
-        """Mount it; an error says what it needs."""
-        if os.geteuid() != 0:
-            raise StreamsError("disk_full mounts a small tmpfs, for which it must be run by root")
+        """Mount it."""
         self.path.mkdir(parents=True, exist_ok=True)
         options = f"size={self._size_mb}m,mode=0700"
         _run("mount", "-t", "tmpfs", "-o", options, "doa-chaos", str(self.path))

@@ -37,47 +37,57 @@ def events(topology: Topology, flow: Flow, count: int, seed: int) -> Iterator[Re
 
 
 def load(connection: Connection, plan: Plan, partitions: int, records: Iterator[Record]) -> int:
-    """Write events as a foreign producer would, spoilt ones between them; the last event time."""
+    """Write events, spoilt ones between them; the last event time."""
     last_ms = 0
-    writer = _Writer(connection)
+    writer = Writer(connection, plan, partitions)
     for count, record in enumerate(records, 1):
-        stream = stream_of(type(record))
-        key = getattr(record, stream.key)
-        last_ms = max(last_ms, getattr(record, stream.event_time))
-        topic, number = plan.topic(stream.topic), partition_of(key, partitions)
-        writer.write(topic, number, key, plan.codec(type(record)).encode(record))
+        writer.event(record)
+        last_ms = max(last_ms, getattr(record, stream_of(type(record)).event_time))
         if count % SPOILT_EVERY == 0:
-            writer.write(topic, number, key, SPOILT[count // SPOILT_EVERY % len(SPOILT)])
+            writer.event(record, SPOILT[count // SPOILT_EVERY % len(SPOILT)])
     writer.close()
     return last_ms
 
 
 def close(connection: Connection, plan: Plan, partitions: int, last_ms: int) -> None:
     """Write the tick that moves time past every deadline, to every partition of the clock."""
-    writer, clock = _Writer(connection), plan.inputs[-1]
+    writer, clock = Writer(connection, plan, partitions), plan.inputs[-1]
+    value = clock.codec.encode(ClockTick(at_ms=last_ms + CLOSING_MS))
     for number in range(partitions):
-        writer.write(
-            clock.topic, number, None, clock.codec.encode(ClockTick(at_ms=last_ms + CLOSING_MS))
-        )
+        writer.write(clock.topic, number, None, value)
     writer.close()
 
 
-class _Writer:
-    """A producer that gives up when a record was not written."""
+class Writer:
+    """Writes as a foreign producer would; `close` raises when a record was not written."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, plan: Plan, partitions: int) -> None:
         self._producer = connection.cluster.producer()
+        self._plan = plan
+        self._partitions = partitions
         self._failures: list[str] = []
 
+    def event(self, record: Record, value: bytes | None = None) -> None:
+        """Write an event where it belongs, or other bytes in its place."""
+        stream = stream_of(type(record))
+        key = getattr(record, stream.key)
+        if value is None:
+            value = self._plan.codec(type(record)).encode(record)
+        number = partition_of(key, self._partitions)
+        self.write(self._plan.topic(stream.topic), number, key, value)
+
     def write(self, topic: str, number: int, key: str | None, value: bytes) -> None:
+        """Write any bytes anywhere."""
         while True:
             try:
                 self._producer.produce(topic, value, key, number, on_delivery=self._note)
-                return
+                break
             except BufferError:
                 self._producer.poll(0.05)
+        self._producer.poll(0)
 
     def close(self) -> None:
+        """Wait until all is written."""
         left = self._producer.flush(FLUSH_S)
         if left or self._failures:
             raise StreamsError(f"inputs were not written: {self._failures or f'{left} wait'}")

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from ops.chaos.campaign import Outcome
-from ops.chaos.ground import Ground
 from ops.output import print_table, say
+from ops.stack.lock import read_lock
+from streams.topology import Topology
 
 COLUMNS = (
     "case", "runs", "faults", "records", "lost", "dup", "reord", "changed", "hanging", "zombie",
@@ -18,12 +19,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def versions(ground: Ground) -> dict[str, str]:
+def versions(topology: Topology) -> dict[str, str]:
     """What was tested."""
-    lock = ground.stack.lock
+    lock = read_lock()
     return {
         "doa": version("doa"),
-        "code": ground.topology.code_version,
+        "code": topology.code_version,
         "kafka": lock.kafka_version,
         "registry": lock.registry_version,
         "confluent_kafka": version("confluent-kafka"),

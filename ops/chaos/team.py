@@ -77,11 +77,10 @@ class Team:
 
     def kill(self, slot: int) -> float:
         """Kill -9; when that was."""
-        at = time.time()
         process = self.running.pop(slot)
         process.kill()
         process.wait()
-        return at
+        return time.time()
 
     def suspend(self, slot: int) -> float:
         """Let it hold its breath; when that was."""

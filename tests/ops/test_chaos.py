@@ -5,18 +5,24 @@ told to lose.
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import struct
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
 
+from ops.chaos import cases
+from ops.chaos.cases import CASES
 from ops.chaos.checker import Differences, compare
 from ops.chaos.gates import EndTxnGate, RegistryGate
 from ops.chaos.proxy import Proxy
+from ops.chaos.soak import Soak, judge, rounds
 from ops.chaos.witness import Seen, seen
+from ops.examples.tides.records import Reading
 from streams.lineage import HEADER, pack_header
 from streams.merge import Stored
 
@@ -72,6 +78,42 @@ def test_dead_letters_are_known_by_what_they_refuse() -> None:
     one = seen(Stored(1, b"ABC", b"", headers, 1), model=False)
     assert (one.number, one.identity) == (-1, b"a.event.b[0]@7||EMPTY")
     assert one != seen(Stored(1, b"ABC", b"", headers | {"error.parent": b"x"}, 1), model=False)
+
+
+def test_rounds_of_a_soak_differ_by_whole_weeks_alone() -> None:
+    first = [reading(1_000, "a"), reading(9_000, "b")]
+    played = list(islice(rounds(first), 5))
+    assert played[:2] == first
+    weeks, rest = divmod(played[2].measured_ms - 1_000, 7 * 86_400_000)
+    assert (weeks, rest) == (3, 0)
+    assert played[3] == first[1].model_copy(update={"measured_ms": played[3].measured_ms})
+    assert played[4].measured_ms - played[2].measured_ms == played[2].measured_ms - 1_000
+
+
+def reading(measured_ms: int, name: str) -> Reading:
+    return Reading(reading_id=name, gauge="ABC", measured_ms=measured_ms, level=1.0)
+
+
+@pytest.mark.parametrize(("growth", "passed"), [(0.0, True), (0.04, True), (0.08, False)])
+def test_soak_fails_when_memory_grows(growth: float, passed: bool) -> None:
+    found = Soak(lags=[0] * 100)
+    samples = range(0, 3_600, 36)
+    found.rss[0] = [(float(t), 1e8 * (1 + growth * t / 3_600)) for t in samples]
+    found.descriptors[0] = [50] * 100
+    judge(found, 1_000)
+    assert (not found.failures) is passed
+    found.descriptors[0][-1] = 60
+    found.lags[-1] = 10_001
+    judge(found, 1_000)
+    assert any("descriptors" in failure for failure in found.failures)
+    assert any("lag" in failure for failure in found.failures)
+
+
+def test_scarce_tools_fail_a_case_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "CLOCK_FOLDERS", ())
+    assert "apt-get install faketime" in str(CASES["clock_jump"].lacks())
+    monkeypatch.setattr(os, "geteuid", lambda: 1)
+    assert "root" in str(CASES["disk_full"].lacks())
 
 
 class Echo:
