@@ -90,7 +90,7 @@ class Campaign:
         """Let a fault strike so many times, in as many runs as that takes."""
         outcome, random = Outcome(), Random(f"{self.seed}/{name}")
         runs_max = RUNS_MAX_FACTOR * -(-count // case.per_run)
-        while outcome.faults < count and not outcome.failures:
+        while outcome.faults < count and not outcome.failures and not outcome.differences:
             if outcome.runs >= runs_max:
                 outcome.failures.append(
                     f"{outcome.faults} of {count} faults struck in {outcome.runs} runs; "
@@ -99,7 +99,10 @@ class Campaign:
                 break
             wanted = min(case.per_run, count - outcome.faults)
             label = f"{name}-{outcome.runs}"
-            self._play(case, wanted, random, outcome, self.program, label)
+            try:
+                self._play(case, wanted, random, outcome, self.program, label)
+            except StreamsError as error:
+                outcome.failures.append(f"{label}: {error}")
             self.say(f"{name}: {outcome.faults} of {count} faults, {_short(outcome)}")
         _judge(case, outcome)
         return outcome
@@ -124,14 +127,12 @@ class Campaign:
             for slot in range(self.workers):
                 team.start(slot)
             self._strike(case, wanted, run, outcome)
-            run.until("all inputs are taken", ground.finished, FINISH_S)
+            run.finishes(FINISH_S)
             team.stop_all()
             self._compare(run, outcome)
-        except StreamsError as error:
-            outcome.failures.append(f"{label}: {error}")
         finally:
             outcome.runs += 1
-            outcome.records += run.taken_at_last()
+            outcome.records += run.records
             outcome.recoveries_s += run.recoveries_s
             ground.mend()
             team.clean_up()

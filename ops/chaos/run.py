@@ -9,7 +9,6 @@ from typing import Any
 from ops.chaos.ground import Ground, wait_until
 from ops.chaos.team import Team
 from ops.chaos.witness import Witness
-from streams.errors import BrokerError
 
 # What a unit must still write to be worth a fault: so many records, or this share if it writes few.
 LEFT_MIN, LEFT_SHARE = 300, 0.1
@@ -35,19 +34,14 @@ class Run:
         self.random = random
         self.recoveries_s: list[float] = []
         self.others: list[Witness] = []
+        self.records = 0  # as last seen
         self._totals = totals
 
     @property
     def taken(self) -> int:
         """Input records committed so far."""
-        return sum(self.ground.committed().values())
-
-    def taken_at_last(self) -> int:
-        """The same, where the broker may not answer any more."""
-        try:
-            return self.taken
-        except BrokerError:
-            return 0
+        self.records = sum(self.ground.committed().values())
+        return self.records
 
     def left(self, units: set[int]) -> set[int]:
         """Those of the units that still have much to write."""
@@ -94,6 +88,11 @@ class Run:
     def takes(self, records: int, seconds: float) -> None:
         """Wait until so many input records were taken."""
         self.until(f"{records:,} records are taken", lambda: self.taken >= records, seconds)
+
+    def finishes(self, seconds: float) -> None:
+        """Wait until all input records were taken."""
+        self.until("all inputs are taken", self.ground.finished, seconds)
+        self.records = self.taken
 
     def progresses(self) -> None:
         """Wait until at least so many input records were taken, or all."""

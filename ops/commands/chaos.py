@@ -21,6 +21,7 @@ from ops.chaos.soak import soak
 from ops.connect import home_of
 from ops.output import OUTPUT, print_json, print_table, say
 from ops.stack.home import held
+from ops.worker import quiet_logs
 from streams.settings import Settings
 from streams.topology import Topology, discover
 from streams.validation import checked
@@ -57,6 +58,7 @@ def chaos(packages: tuple[str, ...], /, seed: int | None, output: str, **options
     wishes = Wishes(checked(discover(packages)), seed, **options)
     folder = home_of(Settings()) / "chaos"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    quiet_logs()  # clients that lose their broker would say so all the time
     say(f"seed {seed}; logs in {folder}")
     with held(folder.with_suffix(".lock"), f"running a campaign in {folder}"):
         if wishes.names == (SOAK,):

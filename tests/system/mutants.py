@@ -44,7 +44,7 @@ def state_kept_on_abort() -> None:
         self.transaction.give_up()
         self.aborts += 1
         self.transaction.renew()
-        self._waits = None
+        self._waits, self._taken = None, 0
 
     FlowLoop._forget = forget  # type: ignore[method-assign]
 
