@@ -17,7 +17,7 @@ from ops.chaos.disk import SmallDisk
 from ops.chaos.gates import EndTxnGate, RegistryGate
 from ops.chaos.proxy import Proxy, free_port
 from ops.connect import Connection, connect
-from ops.stack import Stack, kafka
+from ops.stack import Stack
 from ops.stack.kafka import Door
 from ops.stack.ports import HOST
 from ops.stack.process import find
@@ -66,14 +66,14 @@ class Ground:
         self.folder = folder
         self.topology = topology
         self.flow = topology.flow(flow)
+        self.alone = Topology({flow: self.flow}, topology.code_version, topology.packages)
         self.partitions = partitions
         self.torn = EndTxnGate()
         self.registry_gate = RegistryGate()
         door_port = free_port()
         self.door = Proxy(door_port, self.torn.relay)
         self.stack = Stack(folder, door=Door(door_port, self.door.port))
-        data = kafka.data_path(self.stack.kafka_server)
-        self.disk = SmallDisk(data, disk_mb) if disk_mb else None
+        self.disk = SmallDisk(self.stack.kafka_server.home, disk_mb) if disk_mb else None
         self.last_ms = 0
         self.ends: dict[Place, int] = {}
 
@@ -136,7 +136,7 @@ class Ground:
 
     def committed(self) -> dict[Place, int]:
         """How far the flow has come, by input partition."""
-        return self.cluster.committed(self.group)
+        return self.cluster.committed(self.group, self.inputs)
 
     def finished(self) -> bool:
         """Whether all inputs were taken."""
@@ -194,19 +194,17 @@ class Ground:
         self.stack.up(Silence())
 
     def _forget(self) -> bool:
-        applying.reset(self.flow, self.cluster)
+        applying.reset(self.alone, self.flow, self.cluster)
         return True
 
     def _apply(self) -> None:
-        only = Topology({self.flow.name: self.flow}, self.topology.code_version)
         registry = self.connection.registry
-        changes = applying.plan_changes(only, self.cluster, registry, self.partitions)
-        applying.apply(only, self.cluster, registry, changes, None)
+        changes = applying.plan_changes(self.alone, self.cluster, registry, self.partitions)
+        applying.apply(self.alone, self.cluster, registry, changes, None)
 
     def _make_topics(self) -> None:
         """What was deleted anew; subjects stay, so that the registry need not be asked."""
-        only = Topology({self.flow.name: self.flow}, self.topology.code_version)
         present = self.cluster.partitions()
-        wishes = applying.wishes(only, NAMESPACE, self.partitions)
+        wishes = applying.wishes(self.alone, NAMESPACE, self.partitions)
         changes = applying.Changes([w for name, w in wishes.items() if name not in present])
-        applying.apply(only, self.cluster, self.connection.registry, changes, None)
+        applying.apply(self.alone, self.cluster, self.connection.registry, changes, None)
