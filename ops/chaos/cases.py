@@ -87,7 +87,7 @@ class Case:
 
 
 CASES: dict[str, Case] = {
-    "worker_kill": Case(faults.worker_kill, 5, 30, p50_s=RESTART_P50_S, max_s=TAKEOVER_S),
+    "worker_kill": Case(faults.worker_kill, 5, 30, 5, 5, p50_s=RESTART_P50_S, max_s=TAKEOVER_S),
     "worker_takeover": Case(faults.worker_takeover, 1, 10, 2, 3, max_s=TAKEOVER_S),
     "zombie": Case(faults.zombie, 2, 10, 2, 3, max_s=TAKEOVER_S),
     "stolen_id": Case(faults.stolen_id, 1, 10, max_s=TAKEOVER_S),

@@ -20,7 +20,7 @@ from streams.merge import Stored
 from streams.reader import KafkaLog, Reader
 from streams.transaction import Transaction
 
-GAP_S = 0.05  # how long a breach stays open, so that a kill finds it
+GAP_S = 0.2  # how long a breach stays open, so that a kill finds it
 READ_RECORDS, READ_S = 5_000, 0.05
 
 

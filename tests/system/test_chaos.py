@@ -24,7 +24,7 @@ EVENTS, PARTITIONS, WORKERS, SEED, SNAPSHOT_EVERY = 10_000, 4, 3, 20_130_101, "1
 PROGRAM = [sys.executable, "-m", "ops.chaos.worker", SNAPSHOT_EVERY]
 READERS_HELD_UP_S_MAX = 60.0
 SLOW = [pytest.mark.full, pytest.mark.timeout(1_800)]
-QUICK = ("worker_kill", "torn_end_txn", "stolen_id")
+QUICK = ("worker_kill", "torn_end_txn")
 LATER = [name for name, case in CASES.items() if name not in QUICK and not case.disk_mb]
 BREACHES = {  # the fault that finds out what a mutant breaks
     "offsets_outside": "worker_kill",
