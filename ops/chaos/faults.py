@@ -40,7 +40,7 @@ def worker_takeover(run: Run) -> None:
 
 def zombie(run: Run) -> None:
     """Suspend a worker beyond its session; wake it when others have its units, or later, when the
-    broker has aborted what it had open.
+    broker has aborted what it had open. It is fenced, and says so, or comes back without its state.
     """
     slot, units = run.busy()
     early = run.random.random() < 0.5
@@ -53,7 +53,7 @@ def zombie(run: Run) -> None:
         run.team.wake(slot)
     if early:
         run.recovers(units, at)
-    run.until("the zombie is a member again", lambda: slot in run.ground.members(), REJOIN_S)
+    run.until("the zombie is back", lambda: run.team.back(slot, run.ground.members()), REJOIN_S)
 
 
 def stolen_id(run: Run) -> None:
@@ -120,21 +120,27 @@ def torn_end_txn(run: Run) -> None:
 
 def registry_down(run: Run) -> None:
     """Kill -9 the registry; a worker that starts meanwhile waits for it, the others go on."""
-    run.ground.kill_registry()
-    run.ground.registry_gate.mood = "down"
-    _without_registry(run, run.ground.restart)
+
+    def strike() -> None:
+        run.ground.registry_gate.mood = "down"
+        run.ground.kill_registry()
+
+    _without_registry(run, strike, run.ground.restart)
 
 
 def registry_503(run: Run) -> None:
-    """The registry answers 503."""
-    run.ground.registry_gate.mood = "503"
-    _without_registry(run, time.time)
+    """The registry answers 503; as when it is down."""
+
+    def strike() -> None:
+        run.ground.registry_gate.mood = "503"
+
+    _without_registry(run, strike, time.time)
 
 
 def registry_slow(run: Run) -> None:
-    """The registry takes seconds for each connection."""
-    run.ground.registry_gate.mood = "slow"
+    """The registry takes seconds for each connection, while a worker starts."""
     slot, units = run.busy()
+    run.ground.registry_gate.mood = "slow"
     at = run.team.kill(slot)
     run.team.start(slot)
     try:
@@ -189,16 +195,16 @@ def disk_full(run: Run) -> None:
     run.recovers(units, ground.restart())
 
 
-def _without_registry(run: Run, mend: Callable[[], float]) -> None:
+def _without_registry(run: Run, strike: Callable[[], None], mend: Callable[[], float]) -> None:
     """Others must go on while a worker that has just started waits; then it goes on too."""
     slot, units = run.busy()
+    others = run.every() - units
+    strike()
     run.team.kill(slot)
     run.team.start(slot)
-    others = run.every() - units
     try:
-        if others:
-            run.taken_over(others)
-        run.progresses()
+        if run.left(others):
+            run.taken_over(run.left(others))
     finally:
         run.ground.registry_gate.mood = "well"
         at = mend()

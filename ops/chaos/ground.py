@@ -5,11 +5,14 @@ Everything here is the campaign's own: its folder, its ports, its topics.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from ops import apply as applying
 from ops.chaos import inputs
@@ -23,6 +26,7 @@ from ops.stack.ports import HOST
 from ops.stack.process import find
 from ops.stack.progress import Silence
 from ops.stack.registry import CONFLUENT_API
+from ops.worker import workers
 from streams.errors import BrokerError, StreamsError
 from streams.plan import Plan
 from streams.settings import Settings
@@ -79,6 +83,7 @@ class Ground:
 
     def up(self) -> None:
         """Start the stack, which nobody else uses, from nothing."""
+        self._end_leftovers()
         self.stack.down()
         if self.disk is not None:
             self.disk.unmount()
@@ -87,7 +92,7 @@ class Ground:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         if self.disk is not None:
             self.disk.mount()
-        endpoints = self.stack.up(Silence())
+        endpoints = self.stack.up()
         registry_port = int(endpoints.registry_url.split(":")[2].split("/")[0])
         self.registry_proxy = Proxy(registry_port, self.registry_gate.relay)
         self.proxied_registry = f"http://{HOST}:{self.registry_proxy.port}{CONFLUENT_API}"
@@ -192,6 +197,14 @@ class Ground:
         if self.disk is not None:
             self.disk.free()
         self.stack.up(Silence())
+
+    def _end_leftovers(self) -> None:
+        """Workers of a campaign that was killed would take part in this one."""
+        for one in workers(self.folder):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(one["pid"])
+                if "worker" in process.cmdline():
+                    process.kill()
 
     def _forget(self) -> bool:
         applying.reset(self.alone, self.flow, self.cluster)

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from ops.chaos.ground import Ground, wait_until
 from streams.errors import StreamsError
 
-END_S = 30.0
+END_S = 60.0
 LOG_LINES_TOLD = 3
 FENCED_CODE = 1
 ASKED_CODES = (0, -signal.SIGTERM)  # the latter while it has just begun and loads its host
@@ -35,6 +35,7 @@ class Team:
     ) -> None:
         self.ground = ground
         self.running: dict[int, subprocess.Popen[bytes]] = {}
+        self._suspended: dict[int, subprocess.Popen[bytes]] = {}
         self.slots: set[int] = set()  # all that were ever started
         self._program = program
         self._surroundings = surroundings
@@ -83,14 +84,28 @@ class Team:
         return time.time()
 
     def suspend(self, slot: int) -> float:
-        """Let it hold its breath; when that was."""
+        """Let it hold its breath; when that was. What becomes of it is open from now on."""
         at = time.time()
-        self.running[slot].send_signal(signal.SIGSTOP)
+        self._suspended[slot] = self.running.pop(slot)
+        self._suspended[slot].send_signal(signal.SIGSTOP)
         return at
 
     def wake(self, slot: int) -> None:
         """Let it go on, as if nothing had happened."""
-        self.running[slot].send_signal(signal.SIGCONT)
+        self._suspended[slot].send_signal(signal.SIGCONT)
+
+    def back(self, slot: int, members: Container[int]) -> bool:
+        """Whether one that was suspended is a member again; one that was fenced is replaced."""
+        process = self._suspended.get(slot)
+        if process is None:
+            return slot in members
+        if process.poll() is not None:
+            self.fenced(process)
+            del self._suspended[slot]
+            self.start(slot)
+        elif slot in members:
+            self.running[slot] = self._suspended.pop(slot)
+        return slot in members and slot in self.running
 
     def stop(self, slot: int) -> float:
         """Ask it to end; when that was."""
