@@ -32,6 +32,7 @@ COMMANDS = {
     "model": "ops.commands.model:model",
     "dlq": "ops.commands.dlq:dlq",
     "schemas": "ops.commands.schemas:schemas",
+    "chaos": "ops.commands.chaos:chaos",
     "bench": "ops.commands.bench:bench",
 }
 

@@ -150,6 +150,13 @@ class Cluster:
             topics = self.admin().list_topics(timeout=self.settings.request_timeout_s).topics
         return {name: len(t.partitions) for name, t in topics.items() if t.error is None}
 
+    def answers(self) -> bool:
+        """Whether a broker answers at all."""
+        try:
+            return bool(self.partitions())
+        except BrokerError:
+            return False
+
     def create(self, topics: dict[str, tuple[int, dict[str, str]]]) -> None:
         """Create topics: name -> (partitions, settings)."""
         replicas = self.settings.replication_factor
@@ -234,10 +241,14 @@ class Cluster:
 
     def members(self, group: str) -> dict[str, set[tuple[str, int]]]:
         """The static members of a group, by the name of their instance, and what each reads."""
-        with translated("describe_consumer_groups"):
-            timeout = self.settings.request_timeout_s
-            asked = self.admin().describe_consumer_groups([group], request_timeout=timeout)
-            found = asked[group].result()
+        try:
+            with translated("describe_consumer_groups"):
+                timeout = self.settings.request_timeout_s
+                asked = self.admin().describe_consumer_groups([group], request_timeout=timeout)
+                found = asked[group].result()
+        except BrokerError:
+            self._admin = None  # an old client goes on looking for a coordinator that has gone
+            raise
         return {
             str(one.group_instance_id): {
                 (place.topic, place.partition) for place in one.assignment.topic_partitions
@@ -250,15 +261,19 @@ class Cluster:
         may wait.
         """
         deadline = time.monotonic() + wait_s
-        passing = {KafkaError.NON_EMPTY_GROUP, *MOVING_CODES}
+        passing = {KafkaError.NON_EMPTY_GROUP, KafkaError._TIMED_OUT, *MOVING_CODES}
         while True:
             try:
-                self.admin().delete_consumer_groups([group])[group].result()
+                timeout = self.settings.request_timeout_s
+                deleted = self.admin().delete_consumer_groups([group], request_timeout=timeout)
+                deleted[group].result()
                 return
             except KafkaException as error:
                 cause = error.args[0]
                 if cause.code() == KafkaError.GROUP_ID_NOT_FOUND:
                     return
+                if cause.code() == KafkaError._TIMED_OUT:
+                    self._admin = None  # an old client goes on looking for one that has gone
                 if cause.code() not in passing or time.monotonic() > deadline:
                     raise BrokerError(
                         f"group {group} cannot be forgotten ({cause.str()}); stop its workers first"

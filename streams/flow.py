@@ -34,7 +34,7 @@ from streams.errors import (
 from streams.intake import intake
 from streams.merge import Merge
 from streams.plan import Plan
-from streams.restore import restore
+from streams.restore import expectation, restore
 from streams.tally import Tally
 from streams.tolerance import Watches
 from streams.transaction import Transaction
@@ -126,12 +126,13 @@ class FlowLoop:
 
     def run(self) -> None:
         """Run until stopped; Fenced when a younger worker has the same slot."""
-        self._connect()
         gc.freeze()
         gc.disable()
         try:
             while not self._stopping.is_set():
                 try:
+                    if self._consumer is None:
+                        self._connect()
                     self._turn()
                 except Rollback as rollback:
                     self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
@@ -287,7 +288,8 @@ class FlowLoop:
     def _close(self) -> None:
         with contextlib.suppress(Fenced):
             self.transaction.abort()
-        self._consumer.close()
+        if self._consumer is not None:
+            self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Check that units are whole, and start from what is committed."""
@@ -333,7 +335,8 @@ class FlowLoop:
     def _restore_units(self) -> None:
         """Build the units of all assigned partitions from their topics."""
         numbers = self._reassigned or []
-        self._waits = "restoring"
+        state = [(self.plan.topic(self.plan.flow.changelog), n) for n in numbers]
+        self._waits = expectation(sum(self.cluster.ends(state).values()))
         self.transaction.renew()
         wanted = [(i.topic, n) for n in numbers for i in self.plan.inputs]
         with translated("committed"):

@@ -61,8 +61,8 @@ class Hosted:
         if self.ended.done():
             error = self.ended.exception()
             return None if error is None else f"flow {self.name} has ended: {error}"
-        if self.flow is None or not self.flow.stuck:
-            return None
+        if self.flow is None or not self.flow.stuck or not self.loop.cluster.answers():
+            return None  # while the broker is away nothing can move
         seconds = self.loop.cluster.settings.stuck_s
         waiting = f"{self.flow.lag} records wait, and none was taken for {seconds:.0f} s"
         return f"flow {self.name}: {waiting}"

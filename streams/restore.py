@@ -23,6 +23,8 @@ from streams.unit import STATE_HEADER, Unit
 
 LOG = logging.getLogger("doa.snapshot")
 REFUSED_TOLD_MAX = 5
+RECORDS_PER_S = 100_000  # of a changelog, on one core
+SECONDS_TOLD = 1.0
 
 
 class Log(Protocol):
@@ -33,6 +35,20 @@ class Log(Protocol):
 
     def backwards(self, topic: str, partition: int) -> Iterator[Stored]:
         """All records of a partition, the last first."""
+
+
+def expectation(changelog_records: int) -> str:
+    """What a worker says while it restores; how long, where that is worth saying.
+
+    >>> expectation(1_000_000)
+    'restoring at most 1,000,000 records of state, about 10 s'
+    >>> expectation(1_000)
+    'restoring'
+    """
+    seconds = changelog_records / RECORDS_PER_S
+    if seconds < SECONDS_TOLD:
+        return "restoring"
+    return f"restoring at most {changelog_records:,} records of state, about {seconds:.0f} s"
 
 
 def restore(unit: Unit, log: Log) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ops.stack.errors import StartFailed
@@ -73,6 +74,14 @@ SETTINGS: Mapping[str, object] = {
 _STARTED = "Kafka Server started"
 
 
+@dataclass(frozen=True)
+class Door:
+    """A second listener, whose clients are told to come by another port: that of a proxy."""
+
+    port: int
+    told_port: int
+
+
 def log_path(server: Server) -> Path:
     """Return the broker's log file."""
     return server.home / "kafka.log"
@@ -91,13 +100,21 @@ def new_cluster_id() -> str:
             return cluster_id
 
 
-def write_settings(server: Server, port: int, controller_port: int) -> None:
+def write_settings(
+    server: Server, port: int, controller_port: int, door: Door | None = None
+) -> None:
     """Write the broker's and the logger's settings, over whatever a hand has changed."""
-    listeners = f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}"
+    listeners = told = f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}"
+    protocols = str(SETTINGS["listener.security.protocol.map"])
+    if door is not None:
+        listeners += f",DOOR://{HOST}:{door.port}"
+        told += f",DOOR://{HOST}:{door.told_port}"
+        protocols += ",DOOR:PLAINTEXT"
     settings = {
         **SETTINGS,
         "listeners": listeners,
-        "advertised.listeners": listeners,
+        "advertised.listeners": told,
+        "listener.security.protocol.map": protocols,
         "controller.quorum.bootstrap.servers": f"{HOST}:{controller_port}",
         "log.dirs": data_path(server),
     }

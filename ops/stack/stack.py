@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from ops.stack.download import check_room, fetch, missing
 from ops.stack.errors import StillRunning
 from ops.stack.home import Memory, begin, default_cache, default_home, held, memory_path, recall
 from ops.stack.java import Java, find_java
+from ops.stack.kafka import Door
 from ops.stack.lock import Artifact, Lock, read_lock
 from ops.stack.ports import HOST, answers, check_free
 from ops.stack.process import Server, explain, find, spawn, stop
@@ -87,13 +89,15 @@ class Stack:
         cache: Path | None = None,
         lock: Lock | None = None,
         repository: str | None = None,
+        door: Door | None = None,
     ) -> None:
         self.home = (home or default_home()).resolve()
         self.cache = (cache or default_cache()).resolve()
         self.lock = lock or read_lock()
         self._repository = repository
-        self._kafka = Server("Kafka", self.home / "kafka")
-        self._registry = Server("the registry", self.home / "registry")
+        self._door = door
+        self.kafka_server = Server("Kafka", self.home / "kafka")
+        self.registry_server = Server("the registry", self.home / "registry")
 
     def up(self, progress: Progress | None = None) -> Endpoints:
         """Download what is missing, start what is not running, return when both servers answer."""
@@ -110,14 +114,14 @@ class Stack:
         if not self.home.exists():
             return False
         with held(self.home / "lock", f"starting or stopping the stack in {self.home}"):
-            return any([stop(self._registry), stop(self._kafka)])
+            return any([stop(self.registry_server), stop(self.kafka_server)])
 
     def wipe(self) -> None:
         """Delete topics, schemas, ports and logs of this home. The jars stay in the cache."""
-        if find(self._kafka) or find(self._registry):
+        if find(self.kafka_server) or find(self.registry_server):
             raise StillRunning(f"the stack in {self.home} is running", "run `doa down` first")
         # By name: a home that was mistyped may hold something that is not ours.
-        for server in (self._kafka, self._registry):
+        for server in (self.kafka_server, self.registry_server):
             shutil.rmtree(server.home, ignore_errors=True)
         memory_path(self.home).unlink(missing_ok=True)
 
@@ -127,13 +131,16 @@ class Stack:
         kafka_port = memory.ports.kafka if memory else 0
         registry_port = memory.ports.registry if memory else 0
         broker = _look(
-            self._kafka, kafka_port, self.lock.kafka_version, kafka.data_path(self._kafka)
+            self.kafka_server,
+            kafka_port,
+            self.lock.kafka_version,
+            kafka.data_path(self.kafka_server),
         )
         schemas = _look(
-            self._registry,
+            self.registry_server,
             registry_port,
             self.lock.registry_version,
-            registry.data_path(self._registry),
+            registry.data_path(self.registry_server),
         )
         both = broker.answering and schemas.answering
         return StackStatus(broker, schemas, _endpoints(memory) if both and memory else None)
@@ -166,8 +173,8 @@ class Stack:
         java, begun_at = find_java(), time.monotonic()
         # The registry first: it takes longer, and a new cluster is formatted meanwhile.
         servers = (
-            (self._registry, memory.ports.registry, self._start_registry),
-            (self._kafka, memory.ports.kafka, self._start_kafka),
+            (self.registry_server, memory.ports.registry, self._start_registry),
+            (self.kafka_server, memory.ports.kafka, self._start_kafka),
         )
         running: list[_Start] = []
         spawned: list[_Start] = []
@@ -193,17 +200,17 @@ class Stack:
         return endpoints
 
     def _start_registry(self, memory: Memory, java: Java) -> _Start:
-        server, port = self._registry, memory.ports.registry
+        server, port = self.registry_server, memory.ports.registry
         check_free("the registry", port, memory_path(self.home))
         registry.write_settings(server, port)
         spawn(server, registry.command(server, java, self.lock, self.cache))
         return _Start(server, registry.log_path(server), partial(registry.started, port))
 
     def _start_kafka(self, memory: Memory, java: Java) -> _Start:
-        server, ports = self._kafka, memory.ports
+        server, ports = self.kafka_server, memory.ports
         check_free("Kafka", ports.kafka, memory_path(self.home))
         check_free("Kafka's controller", ports.controller, memory_path(self.home))
-        kafka.write_settings(server, ports.kafka, ports.controller)
+        kafka.write_settings(server, ports.kafka, ports.controller, self._door)
         kafka.format_storage(server, java, self.lock, self.cache, memory.cluster_id)
         log = kafka.log_path(server)
         log_start = log.stat().st_size if log.exists() else 0
@@ -257,8 +264,9 @@ def _look(server: Server, port: int, version: str, data: Path) -> ServerStatus:
 def _size_mb(folder: Path) -> float:
     """Add up the blocks on disk: Kafka's index files are long, but mostly holes."""
     blocks = 0
-    for path in folder.rglob("*"):
-        # A segment may be deleted between the two looks.
-        with contextlib.suppress(FileNotFoundError):
-            blocks += path.stat().st_blocks
+    # A segment, or a whole topic, may be deleted between the two looks; os.walk minds neither.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                blocks += os.lstat(os.path.join(parent, name)).st_blocks
     return round(blocks * 512 / 1e6, 1)

@@ -14,6 +14,7 @@ from streams.hosted import Hosted
 
 WATCH_S = 1.0
 STOP_S = 10.0
+TOLD = ("outage", "paused", "restoring at most")  # reasons that the log hears of
 
 logger = logging.getLogger("doa.worker")
 
@@ -49,7 +50,7 @@ class LoopService(Service):
         while not self.should_stop and not await self._has_ended(WATCH_S):
             self.hosted.check()
             reason = self.hosted.reason
-            if reason != said and reason is not None and reason.startswith(("outage", "paused")):
+            if reason != said and reason is not None and reason.startswith(TOLD):
                 logger.warning("flow %s: %s", self.hosted.name, reason)
             said = reason
         self.hosted.check()

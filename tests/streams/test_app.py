@@ -144,7 +144,7 @@ def test_views_answer_while_a_loop_runs() -> None:
 
 
 def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not() -> None:
-    cluster: Any = SimpleNamespace(settings=Settings())
+    cluster: Any = SimpleNamespace(settings=Settings(), answers=lambda: True)
     loop = FlowLoop(Plan(DESK.flow("desk"), MemoryRegistry()), cluster, 0)
     hosted = Hosted(loop)
     loop.merges = {0: Merge([5, 0, 0], [0, 0, 0], lambda source, stored: None)}
@@ -154,6 +154,8 @@ def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not() -> None:
     assert hosted.fault() == "flow desk: 5 records wait, and none was taken for 60 s"
     with pytest.raises(Stuck, match="5 records wait"):
         hosted.check()
+    cluster.answers = lambda: False
+    assert hosted.fault() is None, "a broker that is away is no fault of the flow's"
     loop.pause("paused: by hand")
     assert (hosted.reason, hosted.fault()) == ("paused: by hand", None)
 

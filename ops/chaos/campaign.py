@@ -1,0 +1,191 @@
+"""A campaign: an undisturbed run first, then case by case runs that are disturbed and compared.
+
+Chance comes from one seed. It decides whom a fault strikes and after how much progress, so that a
+failure can be sought again; what the system's own timing makes of that, no seed repeats.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from ops.chaos import checker
+from ops.chaos.cases import Case
+from ops.chaos.checker import Differences
+from ops.chaos.ground import Ground, wait_until
+from ops.chaos.run import NothingLeft, Run
+from ops.chaos.team import Team
+from ops.chaos.witness import Contents, Witness
+from streams.errors import StreamsError
+
+FINISH_S = 600.0
+HANGING_S = 15.0  # more than a transaction's time-out and the broker's look at it
+JITTER = 0.3  # of the way between two faults
+RUNS_MAX_FACTOR = 3  # runs that may be used up, over those that should do
+
+
+@dataclass
+class Outcome:
+    """What came of a case."""
+
+    runs: int = 0
+    faults: int = 0
+    records: int = 0
+    hanging_transactions: int = 0
+    recoveries_s: list[float] = field(default_factory=list)
+    differences: Differences = field(default_factory=Differences)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def p50_s(self) -> float | None:
+        """The median recovery."""
+        return statistics.median(self.recoveries_s) if self.recoveries_s else None
+
+    @property
+    def max_s(self) -> float | None:
+        """The longest recovery."""
+        return max(self.recoveries_s, default=None)
+
+
+class Campaign:
+    """Runs cases on one ground. `program` is how a worker is called, without its arguments."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        program: Sequence[str],
+        seed: int,
+        workers: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self.ground = ground
+        self.program = program
+        self.seed = seed
+        self.workers = workers
+        self.say = say
+        self.expected: Contents = {}
+        self._totals: dict[int, int] = {}
+
+    def undisturbed(self, program: Sequence[str]) -> None:
+        """What the flow writes when it is left alone: what all other runs are compared with."""
+        outcome = Outcome()
+        self.expected = {}
+        quiet = Case(lambda run: None, 0, 0, batch_records=5_000)
+        self._play(quiet, 0, Random(0), outcome, program, "undisturbed")
+        if outcome.failures:
+            raise StreamsError(f"the undisturbed run failed: {outcome.failures[0]}")
+        self.expect(checker.read(self.ground))
+        self.say(f"undisturbed: {outcome.records:,} records in, {sum(self._totals.values()):,} out")
+
+    def expect(self, contents: Contents) -> None:
+        """Compare all further runs with this."""
+        self.expected = contents
+        self._totals = dict.fromkeys(range(self.ground.partitions), 0)
+        for (_, unit), records in self.expected.items():
+            self._totals[unit] += len(records)
+
+    def play(self, name: str, case: Case, count: int) -> Outcome:
+        """Let a fault strike so many times, in as many runs as that takes."""
+        outcome, random = Outcome(), Random(f"{self.seed}/{name}")
+        runs_max = RUNS_MAX_FACTOR * -(-count // case.per_run)
+        while outcome.faults < count and not outcome.failures and not outcome.differences:
+            if outcome.runs >= runs_max:
+                outcome.failures.append(
+                    f"{outcome.faults} of {count} faults struck in {outcome.runs} runs; "
+                    "the runs are too short: give more --events"
+                )
+                break
+            wanted = min(case.per_run, count - outcome.faults)
+            label = f"{name}-{outcome.runs}"
+            try:
+                self._play(case, wanted, random, outcome, self.program, label)
+            except StreamsError as error:
+                outcome.failures.append(f"{label}: {error}")
+            self.say(f"{name}: {outcome.faults} of {count} faults, {_short(outcome)}")
+        _judge(case, outcome)
+        return outcome
+
+    def _play(
+        self,
+        case: Case,
+        wanted: int,
+        random: Random,
+        outcome: Outcome,
+        program: Sequence[str],
+        label: str,
+    ) -> None:
+        """One run: begin anew, strike, let it finish, compare."""
+        ground = self.ground
+        ground.reset()
+        batch = {"DOA_BATCH_RECORDS_MAX": str(case.batch_records)}
+        team = Team(ground, program, batch, case.surroundings, label)
+        witness = Witness(ground)
+        run = Run(ground, team, witness, self._totals, random)
+        try:
+            for slot in range(self.workers):
+                team.start(slot)
+            self._strike(case, wanted, run, outcome)
+            run.finishes(FINISH_S)
+            team.stop_all()
+            self._compare(run, outcome)
+        finally:
+            outcome.runs += 1
+            outcome.records += run.records
+            outcome.recoveries_s += run.recoveries_s
+            ground.mend()
+            team.clean_up()
+            for one in (witness, *run.others):
+                one.close()
+
+    def _strike(self, case: Case, wanted: int, run: Run, outcome: Outcome) -> None:
+        """Strike at shares of the way that chance picks, as long as much is left."""
+        total = sum(self.ground.ends.values())
+        for number in range(wanted):
+            share = (number + 1 + run.random.uniform(-JITTER, JITTER)) / (wanted + 1)
+            run.takes(round(share * total), FINISH_S)
+            try:
+                case.strike(run)
+                run.progresses()
+            except NothingLeft:
+                return
+            outcome.faults += 1
+
+    def _compare(self, run: Run, outcome: Outcome) -> None:
+        """No transaction hangs; the streams, the journal and every reader agree."""
+        try:
+            wait_until("no transaction is open", lambda: not self.ground.hanging(), HANGING_S)
+        except StreamsError as error:
+            outcome.hanging_transactions += len(self.ground.hanging())
+            outcome.failures.append(str(error))
+        if not self.expected:
+            return
+        found = checker.read(self.ground)
+        differences = checker.compare(found, self.expected)
+        checker.check_journal(self.ground, differences)
+        for name, reader in (("witness", run.witness), *(("slow reader", r) for r in run.others)):
+            wait_until(f"the {name} has read to the end", reader.caught_up, HANGING_S)
+            if reader.contents != found:
+                outcome.failures.append(f"the {name} saw something else than the final streams")
+        outcome.differences.add(differences)
+
+
+def _judge(case: Case, outcome: Outcome) -> None:
+    """Say in words what is not as it should be."""
+    for name, count in outcome.differences.counts().items():
+        if count:
+            outcome.failures.append(f"{count} records {name.replace('_', ' ')}")
+    outcome.failures += outcome.differences.told
+    limits = (("median", outcome.p50_s, case.p50_s), ("longest", outcome.max_s, case.max_s))
+    for which, found, limit in limits:
+        if found is not None and limit is not None and found > limit:
+            outcome.failures.append(f"the {which} recovery took {found:.1f} s, over {limit:.0f} s")
+
+
+def _short(outcome: Outcome) -> str:
+    if outcome.failures:
+        return f"FAILED: {outcome.failures[0]}"
+    found = outcome.differences
+    recovery = f", recovery {outcome.p50_s:.1f} s (p50)" if outcome.p50_s is not None else ""
+    return ("differs: " + found.told[0]) if found else f"all streams equal{recovery}"

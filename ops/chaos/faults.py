@@ -1,0 +1,211 @@
+"""The faults, one function each: strike, wait for what must follow, and leave the run whole again.
+
+Each is given a Run. What it measures and demands goes through the run; the checker judges the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ops.chaos.ground import wait_until
+from ops.chaos.run import NothingLeft, Run
+from ops.chaos.witness import Witness
+
+LOST_S = 60.0
+SLOW_READER_PAUSE_S = 0.5
+SLOW_READER_RECORDS = 20
+STORM_S = (5.0, 10.0)
+REJOIN_S = 60.0
+HALT_S = 60.0
+SNAPSHOT_S = 60.0
+JUMPS = ("+1h", "-1h", "+24h", "-24h")
+
+
+def worker_kill(run: Run) -> None:
+    """Kill -9 a worker under load, and start its slot again."""
+    slot, units = run.busy()
+    at = run.team.kill(slot)
+    run.team.start(slot)
+    run.recovers(units, at)
+
+
+def worker_takeover(run: Run) -> None:
+    """Kill -9 a worker; others take its units over before it comes back."""
+    slot, units = run.busy()
+    at = run.team.kill(slot)
+    run.recovers(units, at)
+    run.team.start(slot)
+
+
+def zombie(run: Run) -> None:
+    """Suspend a worker beyond its session; wake it when others have its units, or later, when the
+    broker has aborted what it had open. It is fenced, and says so, or comes back without its state.
+    """
+    slot, units = run.busy()
+    early = run.random.random() < 0.5
+    at = run.team.suspend(slot)
+    try:
+        run.taken_over(units)
+        if not early:
+            run.recovers(units, at)
+    finally:
+        run.team.wake(slot)
+    if early:
+        run.recovers(units, at)
+    run.until("the zombie is back", lambda: run.team.back(slot, run.ground.members()), REJOIN_S)
+
+
+def stolen_id(run: Run) -> None:
+    """Start a slot twice: the older worker must be fenced, and say so."""
+    slot, units = run.busy()
+    older = run.team.running[slot]
+    run.team.start(slot)
+    run.team.fenced(older)
+    run.recovers(units, time.time())
+
+
+def broker_kill(run: Run) -> None:
+    """Kill -9 the broker, and start it again."""
+    units = run.every()
+    run.ground.kill_broker()
+    run.recovers(units, run.ground.restart())
+
+
+def broker_restart(run: Run) -> None:
+    """Stop the broker in an orderly way, and start it again."""
+    units = run.every()
+    run.ground.stop_broker()
+    run.recovers(units, run.ground.restart())
+
+
+def rebalance_storm(run: Run) -> None:
+    """A worker leaves, by kill or by asking; or one that left comes back. Then 5 to 10 seconds."""
+    run.every()
+    missing = sorted(run.team.slots - set(run.team.running))
+    if missing and run.random.random() < 0.7:
+        run.team.start(missing[0])
+    elif len(run.team.running) > 1:
+        slot = run.random.choice(sorted(run.team.running))
+        (run.team.kill if run.random.random() < 0.5 else run.team.stop)(slot)
+    next_at = time.monotonic() + run.random.uniform(*STORM_S)
+    run.until("the next gust", lambda: time.monotonic() > next_at, 2 * STORM_S[1])
+
+
+def scale(run: Run) -> None:
+    """All workers but one leave, in an orderly way, and come back: units are handed over twice."""
+    leaving = sorted(run.team.running)[1:]
+    units = {unit for slot in leaving for unit in run.units(slot)}
+    if not units:
+        raise NothingLeft
+    for slot in leaving:
+        at = run.team.stop(slot)
+    run.recovers(units, at)
+    for slot in leaving:
+        run.team.start(slot)
+    run.settles()
+
+
+def torn_end_txn(run: Run) -> None:
+    """Lose the request that ends a transaction, or the broker's response to it."""
+    run.every()
+    gate, before = run.ground.torn, len(run.ground.torn.lost)
+    gate.lose_next(run.random.choice(("request", "response")))
+    run.until("a transaction's end is lost", lambda: len(gate.lost) > before, LOST_S)
+    at, name = gate.lost[-1]
+    units = run.units(int(name.rsplit(".", 1)[1]))
+    if units:
+        run.recovers(units, at)
+
+
+def registry_down(run: Run) -> None:
+    """Kill -9 the registry; a worker that starts meanwhile waits for it, the others go on."""
+
+    def strike() -> None:
+        run.ground.registry_gate.mood = "down"
+        run.ground.kill_registry()
+
+    _without_registry(run, strike, run.ground.restart)
+
+
+def registry_503(run: Run) -> None:
+    """The registry answers 503; as when it is down."""
+
+    def strike() -> None:
+        run.ground.registry_gate.mood = "503"
+
+    _without_registry(run, strike, time.time)
+
+
+def registry_slow(run: Run) -> None:
+    """The registry takes seconds for each connection, while a worker starts."""
+    slot, units = run.busy()
+    run.ground.registry_gate.mood = "slow"
+    at = run.team.kill(slot)
+    run.team.start(slot)
+    try:
+        run.recovers(units, at)
+    finally:
+        run.ground.registry_gate.mood = "well"
+
+
+def snapshot_kill(run: Run) -> None:
+    """Kill -9 a worker while a snapshot of a model is on its way, not yet committed."""
+    slot, units = run.busy()
+    places = [(topic, unit) for topic in sorted(run.ground.models) for unit in sorted(units)]
+    ends = run.ground.cluster.ends
+    before = ends(places)
+    run.until(
+        "a snapshot is being written",
+        lambda: ends(places) != before or run.ground.finished(),
+        SNAPSHOT_S,
+    )
+    at = run.team.kill(slot)
+    run.team.start(slot)
+    if run.left(units):
+        run.recovers(run.left(units), at)
+
+
+def clock_jump(run: Run) -> None:
+    """The clock of a worker jumps by an hour or a day, forth or back."""
+    slot, units = run.busy()
+    clock = run.ground.folder / "clocks" / str(slot)
+    clock.write_text(run.random.choice(JUMPS), encoding="utf-8")
+    run.progresses()
+    if run.left(units):
+        run.taken_over(run.left(units))
+
+
+def slow_reader(run: Run) -> None:
+    """Somebody reads all streams, very slowly; nobody is held up, and it sees the same."""
+    run.every()
+    reader = Witness(run.ground, pause_s=SLOW_READER_PAUSE_S, fetch_records=SLOW_READER_RECORDS)
+    run.others.append(reader)
+    run.progresses()
+
+
+def disk_full(run: Run) -> None:
+    """Fill the disk of the broker until it halts; free it, and start the broker again."""
+    units = run.every()
+    ground, disk = run.ground, run.ground.disk
+    assert disk is not None, "the case has a ground with a small disk"
+    disk.fill()
+    wait_until("the broker halts, its disk being full", lambda: not ground.broker_runs(), HALT_S)
+    disk.free()
+    run.recovers(units, ground.restart())
+
+
+def _without_registry(run: Run, strike: Callable[[], None], mend: Callable[[], float]) -> None:
+    """Others must go on while a worker that has just started waits; then it goes on too."""
+    slot, units = run.busy()
+    others = run.every() - units
+    strike()
+    run.team.kill(slot)
+    run.team.start(slot)
+    try:
+        if run.left(others):
+            run.taken_over(run.left(others))
+    finally:
+        run.ground.registry_gate.mood = "well"
+        at = mend()
+    run.recovers(units, at)

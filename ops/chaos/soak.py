@@ -1,0 +1,203 @@
+"""An hour under steady load: does the memory of a worker grow, do its descriptors, does its lag?
+
+The first events of the flow's source are played again and again, each round later in event time, at
+a steady pace. Workers run as they do in production.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import psutil
+
+from ops.chaos import inputs
+from ops.chaos.cases import plain
+from ops.chaos.checker import Differences, check_journal
+from ops.chaos.ground import Ground, wait_until
+from ops.chaos.team import Team
+from schemas.record import Record
+from streams.processor import days
+from streams.topology import stream_of
+
+ROUND_EVENTS = 100_000
+REST_MS = days(14)  # between two rounds: longer than any state waits, and whole weeks
+WEEK_MS = days(7)
+SAMPLE_S = 5.0
+SAMPLES_TOLD = 12  # a line of progress after so many
+PACE_S = 0.1
+WARM_SHARE = 0.25  # of the time, at the beginning, in which memory may grow
+RSS_SLOPE_MAX = 0.05  # of the mean, per hour
+DESCRIPTORS_MORE_MAX = 4
+LAG_S_MAX = 10.0  # of input
+FINISH_S = 120.0
+HOUR_S = 3_600
+
+
+@dataclass
+class Soak:
+    """What was measured: by worker, seconds since the start beside bytes and descriptors."""
+
+    records: int = 0
+    seconds: float = 0.0
+    rss: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
+    descriptors: dict[int, list[int]] = field(default_factory=dict)
+    lags: list[int] = field(default_factory=list)
+    differences: Differences = field(default_factory=Differences)
+    failures: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures, as JSON has them."""
+        return {
+            "passed": not self.failures,
+            "records": self.records,
+            "seconds": round(self.seconds, 1),
+            "records_per_second": round(self.records / max(self.seconds, 1)),
+            "rss_mb_max": round(max(b for one in self.rss.values() for _, b in one) / 1e6, 1),
+            "rss_slope_per_hour": {s: round(slope_per_hour(one), 4) for s, one in self.rss.items()},
+            "descriptors": {slot: [one[0], max(one)] for slot, one in self.descriptors.items()},
+            "lag_max": max(self.lags),
+            **self.differences.counts(),
+            "failures": self.failures,
+        }
+
+
+def soak(
+    ground: Ground,
+    program: Sequence[str],
+    minutes: float,
+    rate: int,
+    workers: int,
+    say: Callable[[str], None],
+) -> Soak:
+    """Feed so many events a second for so many minutes, and measure the workers meanwhile."""
+    found = Soak()
+    ground.reset()
+    events = rounds(list(inputs.events(ground.topology, ground.flow, ROUND_EVENTS, 0)))
+    feed = _Feed(ground, events, rate)
+    team = Team(ground, program, {}, plain, "soak")
+    try:
+        for slot in range(workers):
+            team.start(slot)
+        feed.start()
+        _measure(ground, team, feed, found, minutes * 60, say)
+        feed.stop()
+        ground.ends = {p: e for p, e in ground.cluster.ends(ground.inputs).items() if e > 0}
+        wait_until("all that was fed is taken", ground.finished, FINISH_S)
+        team.stop_all()
+        found.records = feed.written
+        check_journal(ground, found.differences)
+    finally:
+        feed.stop()
+        team.clean_up()
+    judge(found, rate)
+    return found
+
+
+def rounds(events: list[Record]) -> Iterator[Record]:
+    """The same events for ever, every round later by whole weeks."""
+    times = [getattr(e, stream_of(type(e)).event_time) for e in events]
+    span = max(times) - min(times) + REST_MS
+    period_ms = -(-span // WEEK_MS) * WEEK_MS
+    for number in count():
+        for event in events:
+            yield later(event, number * period_ms)
+
+
+def later(event: Record, by_ms: int) -> Record:
+    """The event, all its instants moved on."""
+    moved = {
+        name: value + by_ms
+        for name, info in type(event).model_fields.items()
+        if isinstance(info.json_schema_extra, dict)
+        and info.json_schema_extra["unit"] == "ms"
+        and isinstance(value := getattr(event, name), int)
+    }
+    return event.model_copy(update=moved)
+
+
+def slope_per_hour(samples: list[tuple[float, float]]) -> float:
+    """The growth per hour as a share of the mean, by least squares, the warm-up left out.
+
+    >>> round(slope_per_hour([(t, 100.0 + t / 36) for t in range(0, 3_600, 60)]), 2)
+    0.62
+    """
+    warm = samples[int(len(samples) * WARM_SHARE) :]
+    if len(warm) < 2:
+        return 0.0
+    seconds, sizes = zip(*warm, strict=True)
+    return statistics.linear_regression(seconds, sizes).slope * HOUR_S / statistics.fmean(sizes)
+
+
+class _Feed:
+    """Writes events at a steady pace, on a thread of its own."""
+
+    def __init__(self, ground: Ground, events: Iterator[Record], rate: int) -> None:
+        self.written = 0
+        self._ground = ground
+        self._events = events
+        self._rate = rate
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.ident:
+            self._thread.join()
+
+    def _run(self) -> None:
+        ground, began = self._ground, time.monotonic()
+        writer = inputs.Writer(ground.connection, ground.plan, ground.partitions)
+        while not self._stopping.wait(PACE_S):
+            due = int((time.monotonic() - began) * self._rate)
+            while self.written < due:
+                writer.event(next(self._events))
+                self.written += 1
+        writer.close()
+
+
+def _measure(
+    ground: Ground,
+    team: Team,
+    feed: _Feed,
+    found: Soak,
+    seconds: float,
+    say: Callable[[str], None],
+) -> None:
+    began = time.monotonic()
+    processes = {slot: psutil.Process(one.pid) for slot, one in team.running.items()}
+    while found.seconds < seconds:
+        team.check()
+        for slot, process in processes.items():
+            found.rss.setdefault(slot, []).append((found.seconds, process.memory_info().rss))
+            found.descriptors.setdefault(slot, []).append(process.num_fds())
+        taken = ground.committed()
+        ends = ground.cluster.ends(ground.inputs)
+        found.lags.append(sum(end - taken.get(place, 0) for place, end in ends.items()))
+        if len(found.lags) % SAMPLES_TOLD == 0:
+            say(f"soak: {found.seconds:.0f} s, {feed.written:,} events, lag {found.lags[-1]:,}")
+        time.sleep(SAMPLE_S)
+        found.seconds = time.monotonic() - began
+
+
+def judge(found: Soak, rate: int) -> None:
+    """Say in words what is not as it should be."""
+    for slot, samples in found.rss.items():
+        slope = slope_per_hour(samples)
+        if slope > RSS_SLOPE_MAX:
+            found.failures.append(f"slot {slot}: memory grows by {slope:.1%} an hour")
+        warm = found.descriptors[slot][int(len(samples) * WARM_SHARE) :]
+        if warm and warm[-1] > warm[0] + DESCRIPTORS_MORE_MAX:
+            found.failures.append(f"slot {slot}: {warm[0]} descriptors became {warm[-1]}")
+    lags = found.lags[int(len(found.lags) * WARM_SHARE) :]
+    if lags and max(lags) > LAG_S_MAX * rate:
+        found.failures.append(f"the lag reached {max(lags):,}, over {LAG_S_MAX:.0f} s of input")
+    found.failures += found.differences.told

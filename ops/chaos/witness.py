@@ -1,0 +1,118 @@
+"""A reader of committed records that watches all the while: what it saw, in order, and when.
+
+What it holds of a record is an identity and a digest: enough to compare two runs, and small.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from typing import NamedTuple
+
+from ops.chaos.ground import Ground, Place
+from streams.errors import BrokerError
+from streams.lineage import HEADER, header_number
+from streams.merge import Stored
+from streams.reader import Reader
+
+FETCH_RECORDS = 2_000
+FETCH_S = 0.05
+DIGEST_BYTES = 12
+
+
+class Seen(NamedTuple):
+    """A record: its number (-1 for a dead letter), its identity, all that makes it equal."""
+
+    number: int
+    identity: bytes
+    digest: bytes
+
+
+Contents = dict[Place, list[Seen]]
+
+
+def seen(stored: Stored, model: bool) -> Seen:
+    """What is compared: key, value, id and parents. A model's bytes differ from run to run."""
+    header = stored.headers.get(HEADER)
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    value = b"" if stored.value is None or model else stored.value
+    for part in (stored.key or b"", value, header or b""):
+        digest.update(len(part).to_bytes(4, "big") + part)
+    if header is not None:
+        number = header_number(header)
+        return Seen(number, b"#%d" % number, digest.digest())
+    told = [stored.headers.get(n, b"") for n in ("error.record", "error.processor", "error.class")]
+    digest.update(b"|".join([*told, stored.headers.get("error.parent", b"")]))
+    return Seen(-1, b"|".join(told), digest.digest())
+
+
+class Witness:
+    """Reads the outputs of a flow from their beginning, on a thread of its own.
+
+    `pause_s` between two fetches of `fetch_records` makes it slow.
+    """
+
+    def __init__(
+        self, ground: Ground, *, pause_s: float = 0.0, fetch_records: int = FETCH_RECORDS
+    ) -> None:
+        self.contents: Contents = {place: [] for place in ground.outputs}
+        self.counts = dict.fromkeys(range(ground.partitions), 0)
+        self._ground = ground
+        self._pause_s = pause_s
+        self._fetch_records = fetch_records
+        self._reached: dict[Place, int] = dict.fromkeys(ground.outputs, 0)
+        self._first: dict[int, tuple[float, float]] = {}
+        self._marks: dict[int, float] = {}
+        self._stopping = threading.Event()
+        self._reader = Reader(ground.cluster, "chaos-witness", self._reached)
+        self._thread = threading.Thread(target=self._run, name="witness", daemon=True)
+        self._thread.start()
+
+    def mark(self, units: set[int], at: float) -> None:
+        """Look for the first record of these units that is written after an instant."""
+        for unit in units:
+            self._first.pop(unit, None)
+            self._marks[unit] = at
+
+    def held_up(self, units: set[int]) -> float | None:
+        """Seconds from the mark until something written after it could be read; None until then."""
+        found = [self._first[u][1] - self._marks[u] for u in units if u in self._first]
+        return min(found, default=None)
+
+    def caught_up(self) -> bool:
+        """Whether it has read to the end of every stream."""
+        self._pause_s = 0.0
+        ends = self._ground.cluster.ends(self._reached, committed=True)
+        return all(self._reached[place] >= end for place, end in ends.items())
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stopping.set()
+        self._thread.join()
+        self._reader.close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                fetched = self._reader.fetch(self._fetch_records, FETCH_S)
+            except BrokerError:
+                # What came with the error is lost: it is read again from where we know we are.
+                self._stopping.wait(FETCH_S)
+                self._reader.assign(self._reached)
+                continue
+            now = time.time()
+            for topic, partition, stored, reached in fetched:
+                place = (topic, partition)
+                if stored is not None and stored.offset >= self._reached[place]:
+                    self._note(place, stored, now)
+                self._reached[place] = max(self._reached[place], reached)
+            self._stopping.wait(self._pause_s)
+
+    def _note(self, place: Place, stored: Stored, now: float) -> None:
+        unit = place[1]
+        self.contents[place].append(seen(stored, place[0] in self._ground.models))
+        self.counts[unit] += 1
+        mark = self._marks.get(unit)
+        if mark is not None and unit not in self._first and stored.appended_ms > mark * 1_000:
+            self._first[unit] = (stored.appended_ms / 1_000, now)

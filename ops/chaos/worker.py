@@ -1,0 +1,37 @@
+"""A worker whose learners write a snapshot every few examples, so that a short run meets many.
+
+Run as `python -m ops.chaos.worker EVERY worker FLOW --slot N`: all after the number is what `doa`
+takes. Nothing else differs from `doa worker`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ops.hash_seed import pin_hash_seed
+
+
+def snapshot_often(every: int, packages: tuple[str, ...]) -> None:
+    """Let every learner of these packages write a snapshot every so many examples."""
+    from streams.processor import Learner
+    from streams.topology import discover
+
+    for flow in discover(packages).flows.values():
+        for processor in flow.processors:
+            if isinstance(processor, Learner):
+                processor.snapshot_every = every
+
+
+def main() -> None:
+    """Change the learners, then be `doa`."""
+    pin_hash_seed()
+    every = int(sys.argv.pop(1))
+    packages = [sys.argv[i + 1] for i, text in enumerate(sys.argv) if text == "--app"]
+    snapshot_often(every, ("processors", *packages))
+    from ops.cli import main as doa
+
+    doa()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""doa chaos: a fault campaign on a stack of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+import click
+
+from ops.chaos import report
+from ops.chaos.campaign import Campaign, Outcome
+from ops.chaos.cases import CASES
+from ops.chaos.ground import Ground
+from ops.chaos.soak import soak
+from ops.connect import home_of
+from ops.output import OUTPUT, print_json, print_table, say
+from ops.stack.home import held
+from ops.worker import quiet_logs
+from streams.settings import Settings
+from streams.topology import Topology, discover
+from streams.validation import checked
+
+EVENTS, PARTITIONS, WORKERS, SNAPSHOT_EVERY = 20_000, 8, 3, 100
+SOAK, RATE = "soak", 3_100  # records per second: of the flights flow, 1,000 flights
+SEED_MAX = 1_000_000
+
+
+@click.command()
+@click.option("--full", is_flag=True, help="As many faults as in the full column of the table.")
+@click.option("--seed", type=click.IntRange(0), help="Repeat the choices of another campaign.")
+@click.option("--only", "names", multiple=True, type=click.Choice([*CASES, SOAK]), metavar="NAME",
+              help=f"Only this case, of: {', '.join([*CASES, SOAK])}.")  # fmt: skip
+@click.option("--flow", default="flights", show_default=True)
+@click.option("--faults", type=click.IntRange(1), help="Override how often each fault strikes.")
+@click.option("--events", type=click.IntRange(1_000), default=EVENTS, show_default=True,
+              help="Input records of a run.")  # fmt: skip
+@click.option("--partitions", type=click.IntRange(1, 64), default=PARTITIONS, show_default=True)
+@click.option("--workers", type=click.IntRange(2, 16), default=WORKERS, show_default=True)
+@click.option("--minutes", type=click.FloatRange(0.1), default=60.0, show_default=True,
+              help="How long a soak lasts.")  # fmt: skip
+@click.option("--rate", type=click.IntRange(1), default=RATE, show_default=True,
+              help="Input records per second of a soak.")  # fmt: skip
+@OUTPUT
+@click.pass_obj
+def chaos(packages: tuple[str, ...], /, seed: int | None, output: str, **options: Any) -> None:
+    """Kill, stop, tear and starve a flow's workers, broker and registry; compare what was written
+    with an undisturbed run. On a stack of its own: yours is left alone. Exit 1 when a case fails.
+
+    Example: doa chaos --only worker_kill --seed 7
+    """
+    seed = SystemRandom().randrange(SEED_MAX) if seed is None else seed
+    wishes = Wishes(checked(discover(packages)), seed, **options)
+    folder = home_of(Settings()) / "chaos"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    quiet_logs()  # clients that lose their broker would say so all the time
+    say(f"seed {seed}; logs in {folder}")
+    with held(folder.with_suffix(".lock"), f"running a campaign in {folder}"):
+        if wishes.names == (SOAK,):
+            figures = _soak(folder, wishes)
+            passed, found = figures["passed"], {SOAK: figures}
+            if output == "table":
+                print_table(("figure", "value"), [(n, str(v)) for n, v in figures.items()])
+        else:
+            outcomes = _campaigns(folder, wishes)
+            passed = not any(outcome.failures for outcome in outcomes.values())
+            found = {name: report.as_dict(outcome) for name, outcome in outcomes.items()}
+            if output == "table":
+                report.show(outcomes, seed)
+    if output == "json":
+        versions = report.versions(wishes.topology)
+        print_json({"seed": seed, "flow": wishes.flow, "versions": versions, "cases": found})
+    sys.exit(0 if passed else 1)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for."""
+
+    topology: Topology
+    seed: int
+    full: bool
+    names: tuple[str, ...]
+    flow: str
+    faults: int | None
+    events: int
+    partitions: int
+    workers: int
+    minutes: float
+    rate: int
+
+    def ground(self, folder: Path, disk_mb: int = 0) -> Ground:
+        """Where to do it."""
+        return Ground(folder, self.topology, self.flow, self.partitions, disk_mb)
+
+
+def _campaigns(folder: Path, wishes: Wishes) -> dict[str, Outcome]:
+    """Play the chosen cases, those together that can share a ground."""
+    if SOAK in wishes.names:
+        raise click.UsageError("a soak takes the machine for itself: ask for it alone")
+    chosen = {name: CASES[name] for name in wishes.names or CASES}
+    lacking = {name: text for name, case in chosen.items() if (text := case.lacks())}
+    outcomes = {name: Outcome(failures=[text]) for name, text in lacking.items()}
+    ready = {name: case for name, case in chosen.items() if name not in lacking}
+    for disk_mb in sorted({case.disk_mb for case in ready.values()}):
+        with _campaign(wishes.ground(folder, disk_mb), wishes) as campaign:
+            for name, case in ready.items():
+                if case.disk_mb == disk_mb:
+                    count = wishes.faults or (case.full if wishes.full else case.short)
+                    outcomes[name] = campaign.play(name, case, count)
+    return {name: outcomes[name] for name in chosen}
+
+
+@contextlib.contextmanager
+def _campaign(ground: Ground, wishes: Wishes) -> Iterator[Campaign]:
+    """A campaign on its ground, inputs loaded and the undisturbed run made; all is cleaned up."""
+    program = [sys.executable, "-m", "ops.chaos.worker", str(SNAPSHOT_EVERY)]
+    try:
+        ground.up()
+        ground.load(wishes.events, wishes.seed)
+        campaign = Campaign(ground, program, wishes.seed, wishes.workers, say)
+        campaign.undisturbed(program)
+        yield campaign
+    finally:
+        ground.down()
+
+
+def _soak(folder: Path, wishes: Wishes) -> dict[str, Any]:
+    ground = wishes.ground(folder)
+    program = [sys.executable, "-m", "ops"]
+    try:
+        ground.up()
+        return soak(ground, program, wishes.minutes, wishes.rate, wishes.workers, say).as_dict()
+    finally:
+        ground.down()

@@ -1,0 +1,185 @@
+"""The campaign's own parts: the checker sees every kind of difference, the gates lose what they are
+told to lose.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from ops.chaos import cases
+from ops.chaos.cases import CASES
+from ops.chaos.checker import Differences, compare
+from ops.chaos.gates import EndTxnGate, RegistryGate
+from ops.chaos.proxy import Proxy
+from ops.chaos.soak import Soak, judge, rounds
+from ops.chaos.witness import Seen, seen
+from ops.examples.tides.records import Reading
+from streams.lineage import HEADER, pack_header
+from streams.merge import Stored
+
+PLACE = ("chaos.tides.alert.flood", 0)
+
+
+def records(*numbers: int, digest: bytes = b"same") -> list[Seen]:
+    return [Seen(n, b"#%d" % n, digest) for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected_counts"),
+    [
+        (records(0, 1, 2), {}),
+        (records(0, 2), {"lost": 1}),
+        (records(0, 1, 2, 3), {"duplicated": 1}),
+        (records(0, 1, 1, 2), {"duplicated": 1, "zombie_records": 1}),
+        (records(0, 2, 1), {"reordered": 1, "zombie_records": 1}),
+        (records(0, 1) + records(2, digest=b"other"), {"changed": 1}),
+        ([], {"lost": 3}),
+    ],
+)
+def test_checker_names_each_difference(found: list[Seen], expected_counts: dict[str, int]) -> None:
+    differences = compare({PLACE: found}, {PLACE: records(0, 1, 2)})
+    assert {n: c for n, c in differences.counts().items() if c} == expected_counts
+    assert bool(differences) is bool(expected_counts)
+
+
+def test_differences_of_runs_add_up() -> None:
+    total = Differences()
+    for _ in range(2):
+        total.add(compare({PLACE: records(0, 2)}, {PLACE: records(0, 1, 2)}))
+    assert total.lost == 2
+    assert total.told == ["chaos.tides.alert.flood[0]: #1 is lost"] * 2
+
+
+def test_records_are_equal_by_key_value_and_lineage_not_by_a_models_bytes() -> None:
+    def stored(value: bytes, number: int = 5, key: bytes = b"ABC", parent: bytes = b"") -> Stored:
+        header = pack_header(number, b"12345678", b"\x00", 1 if parent else 0, parent)
+        return Stored(9, key, value, {HEADER: header}, 1)
+
+    one = seen(stored(b"value"), model=False)
+    assert (one.number, one.identity) == (5, b"#5")
+    assert one == seen(stored(b"value")._replace(offset=99, appended_ms=7), model=False)
+    assert one != seen(stored(b"other"), model=False)
+    assert one != seen(stored(b"value", key=b"XYZ"), model=False)
+    assert one != seen(stored(b"value", parent=b"parent"), model=False)
+    assert seen(stored(b"value"), model=True) == seen(stored(b"other"), model=True)
+
+
+def test_dead_letters_are_known_by_what_they_refuse() -> None:
+    headers = {"error.record": b"a.event.b[0]@7", "error.processor": b"", "error.class": b"EMPTY"}
+    one = seen(Stored(1, b"ABC", b"", headers, 1), model=False)
+    assert (one.number, one.identity) == (-1, b"a.event.b[0]@7||EMPTY")
+    assert one != seen(Stored(1, b"ABC", b"", headers | {"error.parent": b"x"}, 1), model=False)
+
+
+def test_rounds_of_a_soak_differ_by_whole_weeks_alone() -> None:
+    first = [reading(1_000, "a"), reading(9_000, "b")]
+    played = list(islice(rounds(first), 5))
+    assert played[:2] == first
+    weeks, rest = divmod(played[2].measured_ms - 1_000, 7 * 86_400_000)
+    assert (weeks, rest) == (3, 0)
+    assert played[3] == first[1].model_copy(update={"measured_ms": played[3].measured_ms})
+    assert played[4].measured_ms - played[2].measured_ms == played[2].measured_ms - 1_000
+
+
+def reading(measured_ms: int, name: str) -> Reading:
+    return Reading(reading_id=name, gauge="ABC", measured_ms=measured_ms, level=1.0)
+
+
+@pytest.mark.parametrize(("growth", "passed"), [(0.0, True), (0.04, True), (0.08, False)])
+def test_soak_fails_when_memory_grows(growth: float, passed: bool) -> None:
+    found = Soak(lags=[0] * 100)
+    samples = range(0, 3_600, 36)
+    found.rss[0] = [(float(t), 1e8 * (1 + growth * t / 3_600)) for t in samples]
+    found.descriptors[0] = [50] * 100
+    judge(found, 1_000)
+    assert (not found.failures) is passed
+    found.descriptors[0][-1] = 60
+    found.lags[-1] = 10_001
+    judge(found, 1_000)
+    assert any("descriptors" in failure for failure in found.failures)
+    assert any("lag" in failure for failure in found.failures)
+
+
+def test_scarce_tools_fail_a_case_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "CLOCK_FOLDERS", ())
+    assert "apt-get install faketime" in str(CASES["clock_jump"].lacks())
+    monkeypatch.setattr(os, "geteuid", lambda: 1)
+    assert "root" in str(CASES["disk_full"].lacks())
+
+
+class Echo:
+    """A server that sends back each frame's correlation id, as Kafka would."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection:
+            while head := connection.recv(4, socket.MSG_WAITALL):
+                frame = connection.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
+                self.heard.append(frame)
+                connection.sendall(struct.pack(">i", 4) + frame[4:8])
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    server = Echo()
+    yield server
+    server.listener.close()
+
+
+def request(api_key: int, correlation: int) -> bytes:
+    body = (
+        struct.pack(">hhih", api_key, 1, correlation, 3) + b"rdk" + struct.pack(">h", 4) + b"a.b7"
+    )
+    return struct.pack(">i", len(body)) + body
+
+
+@pytest.mark.parametrize(("loss", "heard"), [("request", 2), ("response", 3)])
+def test_gate_loses_one_end_of_a_transaction_and_nothing_else(
+    echo: Echo, loss: Any, heard: int
+) -> None:
+    gate = EndTxnGate()
+    proxy = Proxy(echo.listener.getsockname()[1], gate.relay)
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+        gate.lose_next(loss)
+        client.sendall(request(24, 1) + request(26, 2) + request(26, 3))
+        answers = [client.recv(8, socket.MSG_WAITALL) for _ in range(2)]
+    proxy.close()
+    assert [struct.unpack(">ii", a)[1] for a in answers] == [1, 3]
+    assert len(echo.heard) == heard
+    assert [name for _, name in gate.lost] == ["a.b7"]
+
+
+def test_registry_gate_plays_an_outage(echo: Echo) -> None:
+    gate = RegistryGate()
+    proxy = Proxy(echo.listener.getsockname()[1], gate.relay)
+
+    def ask() -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+        try:
+            connection.request("GET", "/subjects")
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    gate.mood = "503"
+    assert ask() == 503
+    gate.mood = "down"
+    with pytest.raises((OSError, http.client.HTTPException)):
+        ask()
+    proxy.close()
+    with pytest.raises(OSError):
+        ask()

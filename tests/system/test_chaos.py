@@ -1,0 +1,103 @@
+"""The campaign of `doa chaos` on a small scale: real faults leave the streams as they should be,
+and workers that break a promise are found out.
+
+Limits of time are not demanded here, where other tests may share the machine; `doa chaos` does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from ops.chaos.campaign import Campaign
+from ops.chaos.cases import CASES
+from ops.chaos.ground import Ground
+from streams.topology import discover
+from streams.validation import checked
+
+pytestmark = pytest.mark.broker
+
+EVENTS, PARTITIONS, WORKERS, SEED, SNAPSHOT_EVERY = 10_000, 4, 3, 20_130_101, "100"
+PROGRAM = [sys.executable, "-m", "ops.chaos.worker", SNAPSHOT_EVERY]
+READERS_HELD_UP_S_MAX = 60.0
+SLOW = [pytest.mark.full, pytest.mark.timeout(1_800)]
+QUICK = ("worker_kill", "torn_end_txn")
+LATER = [name for name, case in CASES.items() if name not in QUICK and not case.disk_mb]
+BREACHES = {  # the fault that finds out what a mutant breaks
+    "offsets_outside": "worker_kill",
+    "changelog_outside": "worker_kill",
+    "state_kept_on_abort": "torn_end_txn",
+    "snapshot_too_new": "worker_kill",
+    "journal_outside": "worker_kill",
+    "dead_letter_outside": "worker_kill",
+    "restore_without_waiting": "worker_kill",
+    "no_fencing": "zombie",
+}
+QUICK_BREACHES = ("changelog_outside",)
+BREACH_FAULTS, BREACH_BATCH = 10, 40
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
+    """A campaign on a stack of its own, its undisturbed run made."""
+    ground = Ground(tmp_path_factory.mktemp("chaos"), checked(discover()), "flights", PARTITIONS)
+    try:
+        ground.up()
+        ground.load(EVENTS, SEED)
+        made = Campaign(ground, PROGRAM, SEED, WORKERS, print)
+        made.undisturbed(PROGRAM)
+        yield made
+    finally:
+        ground.down()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=SLOW) for name in LATER)])
+def test_streams_are_those_of_an_undisturbed_run_whatever_strikes(
+    campaign: Campaign, name: str
+) -> None:
+    case = replace(CASES[name], p50_s=None, max_s=READERS_HELD_UP_S_MAX)
+    outcome = campaign.play(name, case, case.short)
+    assert outcome.failures == []
+    assert outcome.faults == case.short
+    print(f"{name}: readers were held up for {outcome.recoveries_s} s")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "mutant",
+    [*QUICK_BREACHES, *(pytest.param(m, marks=SLOW) for m in BREACHES if m not in QUICK_BREACHES)],
+)
+def test_worker_that_breaks_a_promise_is_found_out(campaign: Campaign, mutant: str) -> None:
+    name = BREACHES[mutant]
+    program = [sys.executable, "-m", "tests.system.mutants", mutant, SNAPSHOT_EVERY]
+    suspect = Campaign(campaign.ground, program, SEED, WORKERS, print)
+    suspect.expect(campaign.expected)
+    batch = BREACH_BATCH if name == "worker_kill" else CASES[name].batch_records
+    case = replace(CASES[name], p50_s=None, max_s=None, batch_records=batch)
+    found = suspect.play(name, case, BREACH_FAULTS)
+    died = [failure for failure in found.failures if "the worker of slot" in failure]
+    assert found.differences or died, found.failures
+    print(f"{mutant}: {found.differences.counts()} {died}")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1_800)
+def test_full_disk_halts_the_broker_and_loses_nothing(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    case = CASES["disk_full"]
+    folder = tmp_path_factory.mktemp("disk")
+    ground = Ground(folder, checked(discover()), "flights", PARTITIONS, case.disk_mb)
+    try:
+        ground.up()
+        ground.load(EVENTS, SEED)
+        made = Campaign(ground, PROGRAM, SEED, WORKERS, print)
+        made.undisturbed(PROGRAM)
+        outcome = made.play("disk_full", replace(case, max_s=None), 1)
+        assert (outcome.failures, outcome.faults) == ([], 1)
+    finally:
+        ground.down()
