@@ -97,6 +97,11 @@ class DeadLetters:
         self.excess: str | None = None  # why the flow should go on no further, if it should not
         self.watch: Watch | None = None  # given by whoever heeds `excess`
 
+    def take_excess(self) -> str:
+        """Why the flow should go on no further; said once."""
+        excess, self.excess = self.excess, None
+        return excess or ""
+
     def of_input(self, item: Input, error: DataError, processor: str = "") -> None:
         """Write the dead letter of an input record; of a redriven one, with one more attempt."""
         again = item.again

@@ -201,8 +201,7 @@ class FlowLoop:
             unit.take(item)
             taken += 1
             if unit.letters.excess is not None:
-                self.pause(unit.letters.excess)
-                unit.letters.excess = None
+                self.pause(unit.letters.take_excess())
                 break
             if len(unit.outputs) >= OUTPUTS_CHUNK:
                 self.transaction.write(unit.partition, unit.take_outputs())

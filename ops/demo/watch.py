@@ -40,7 +40,8 @@ def committed(flow: Flow, connection: Connection) -> dict[tuple[str, int], int]:
     """How far the group of a flow has come in its inputs."""
     prefix = connection.settings.prefix
     counts = connection.cluster.partitions()
-    topics = [prefix + name for name in (*(stream_of(c).topic for c in flow.inputs), flow.clock)]
+    events = (stream_of(c).topic for c in flow.inputs)
+    topics = [prefix + name for name in (*events, flow.redrive, flow.clock)]
     places = [(topic, number) for topic in topics for number in range(counts.get(topic, 0))]
     return connection.cluster.committed(prefix + flow.name, places)
 

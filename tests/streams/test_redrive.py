@@ -260,7 +260,7 @@ def test_record_that_is_still_wrong_is_refused_again() -> None:
     ran.publish_raw("toy.event.tick", b"x", good)
     ran.process()
     ran.redrive(*ran.letters)
-    expected = ["WIRE_FORMAT", "UNDECODABLE", "OUT_OF_BOUNDS", "DUPLICATE"]
+    expected = ["WIRE_FORMAT", "TRUNCATED", "OUT_OF_BOUNDS", "DUPLICATE"]
     offsets = (0, 1, 2, 4)
     assert told(ran) == [
         (error, "", f"toy.event.tick[0]@{offset}", attempts)

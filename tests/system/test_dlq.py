@@ -160,6 +160,8 @@ def running(system: Coins, **declared: Any) -> Iterator[Hosted]:
     try:
         yield hosted
         hosted.check()
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the loop: {hosted.state()} {hosted.fault()}") from error
     finally:
         hosted.stop()
         assert hosted.join(WAIT_S)
