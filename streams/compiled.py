@@ -103,7 +103,7 @@ def compile_encoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
         return None  # a type that only fastavro knows
     lines = [f"def encode(r, head={prefix!r}):", "    d = r.__dict__"]
     if record.stream is not None:
-        lines += [f"    body = join(({parts},))", "    keep(r, body)", "    return head + body"]
+        lines += [f"    body = join(({parts}))", "    keep(r, body)", "    return head + body"]
     else:
         lines += [f"    return join((head, {parts}))"]
     exec("\n".join(lines), names)  # compiles our own schema; see the module's docstring
@@ -112,7 +112,9 @@ def compile_encoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
 
 
 def _fields(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]) -> str:
-    """The expressions that encode the fields of a record whose `__dict__` is `d`."""
+    """The expressions that encode the fields of a record whose `__dict__` is `d`, a comma after
+    each.
+    """
     parts: list[str] = []
     for plain, group in groupby(schema["fields"], key=lambda f: f["type"] == "double"):
         values = [(f["type"], f"d[{f['name']!r}]") for f in group]
@@ -122,7 +124,7 @@ def _fields(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]
             parts.append(f"{pack}({', '.join(value for _, value in values)})")
         else:
             parts += [_value(kind, value, names, known) for kind, value in values]
-    return ", ".join(parts)
+    return "".join(f"{part}, " for part in parts)
 
 
 def _record(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]) -> str:
@@ -140,7 +142,7 @@ def {function}(r):
         except AttributeError:
             pass
     d = r.__dict__
-    return join(({parts},))
+    return join(({parts}))
 """
     exec(source, names)
     return function
