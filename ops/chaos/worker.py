@@ -6,7 +6,10 @@ takes. Nothing else differs from `doa worker`.
 
 from __future__ import annotations
 
+import os
+import select
 import sys
+import time
 
 from ops.hash_seed import pin_hash_seed
 
@@ -22,9 +25,22 @@ def snapshot_often(every: int, packages: tuple[str, ...]) -> None:
                 processor.snapshot_every = every
 
 
+def sleep_plainly() -> None:
+    """Sleep by `select`. Where the clock is faked, Python's own sleep asks for an instant of the
+    true monotonic clock, which the library reads as one of the faked clock and refuses.
+    """
+
+    def sleep(seconds: float) -> None:
+        select.select([], [], [], seconds)
+
+    time.sleep = sleep  # type: ignore[assignment]
+
+
 def main() -> None:
     """Change the learners, then be `doa`."""
     pin_hash_seed()
+    if "faketime" in os.environ.get("LD_PRELOAD", ""):
+        sleep_plainly()
     every = int(sys.argv.pop(1))
     packages = [sys.argv[i + 1] for i, text in enumerate(sys.argv) if text == "--app"]
     snapshot_often(every, ("processors", *packages))
