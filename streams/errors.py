@@ -22,6 +22,7 @@ StreamsError
 │   ├── Fenced               another worker has our transactional id or our partitions
 │   └── OutcomeUnknown       a commit or abort timed out; the outcome must be re-read
 ├── RegistryError            the schema registry cannot be reached; paused, never dead-lettered
+│   └── Unregistered         it answers, and lacks a schema of ours; the worker ends: run doa apply
 ├── SnapshotError            a snapshot is not ours, not whole or not safe
 │   └── VersionSkew          a snapshot of another python or river; rebuild it by replay
 ├── Stuck                    records wait and nothing moves, without a reason; the worker exits
@@ -149,6 +150,10 @@ class OutcomeUnknown(BrokerError):
 
 class RegistryError(StreamsError):
     """The schema registry does not answer."""
+
+
+class Unregistered(RegistryError):
+    """The registry answers that a subject has no such schema: waiting would not help."""
 
 
 OUTAGES = (BrokerError, RegistryError)  # of the world around us: waited for, never a dead letter

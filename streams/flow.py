@@ -30,6 +30,7 @@ from streams.errors import (
     Refusal,
     Rollback,
     StreamsError,
+    Unregistered,
 )
 from streams.intake import intake
 from streams.merge import Merge
@@ -50,12 +51,10 @@ class FlowLoop:
     """Runs one flow as one member of its group until it is stopped."""
 
     def __init__(self, plan: Plan, cluster: Cluster, slot: int) -> None:
-        self.plan = plan
-        self.cluster = cluster
+        self.plan, self.cluster, self.slot = plan, cluster, slot
         self.settings = cluster.settings
         self.group = plan.topic(plan.flow.name)
         self.transaction = Transaction(cluster, f"{self.group}.{slot}")
-        self.slot = slot
         self.units: dict[int, Unit] = {}
         self.merges: dict[int, Merge] = {}
         self.refused: dict[tuple[str, bytes], DataError] = {}
@@ -137,7 +136,7 @@ class FlowLoop:
                 except Rollback as rollback:
                     self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
                     self._forget()
-                except Fenced:
+                except (Fenced, Unregistered):
                     raise
                 except OUTAGES as error:
                     self._outage(error)

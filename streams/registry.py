@@ -20,6 +20,7 @@ from streams.errors import (
     SubjectMismatch,
     TopologyError,
     UnknownSchema,
+    Unregistered,
     UnsafeSchema,
 )
 from streams.settings import Settings
@@ -63,7 +64,7 @@ class ConfluentRegistry:
             return int(self._client.lookup_schema(subject, _schema(schema)).schema_id or 0)
         except SchemaRegistryError as error:
             if error.http_status_code == NOT_FOUND:
-                raise RegistryError(
+                raise Unregistered(
                     f"{subject} has no such schema in the registry; run: doa apply"
                 ) from error
             raise RegistryError(f"{subject}: {error}") from error
