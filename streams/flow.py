@@ -15,6 +15,7 @@ import contextlib
 import gc
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.broker import Cluster
 from streams.clients import END, stored_of, translated
+from streams.codec import Codec
 from streams.errors import (
     OUTAGES,
     BrokerError,
@@ -36,6 +38,7 @@ from streams.intake import intake
 from streams.merge import Merge
 from streams.plan import Plan
 from streams.restore import expectation, restore
+from streams.stable_ends import StableEnds
 from streams.tally import Tally
 from streams.tolerance import Watches
 from streams.transaction import Transaction
@@ -44,6 +47,7 @@ from streams.unit import Unit
 YOUNG, ALL = 1, 2  # garbage is collected after a batch, never during one: what is young, seldom all
 COLLECT_ALL_COMMITS = 500
 OUTPUTS_CHUNK = 500  # records handed to the producer at once: it sends while the unit goes on
+LOOKUPS_MAX = 8  # that are asked of the registry at once
 LOOK_S = 0.5  # how old the ends are that `lags` goes by
 
 
@@ -59,6 +63,7 @@ class FlowLoop:
         self.merges: dict[int, Merge] = {}
         self.refused: dict[tuple[str, bytes], DataError] = {}
         self.tally = Tally()
+        self._stable_ends = StableEnds(cluster)
         self.watches = Watches(plan.flow.tolerances)
         self.failures, self._failed_at = 0, -1
         self.commits = self.aborts = self.records_in = self.records_out = self.dead_letters = 0
@@ -273,8 +278,9 @@ class FlowLoop:
     # --- partitions come and go
 
     def _connect(self) -> None:
-        for codec in self.plan.subjects().values():
-            codec.register()
+        with ThreadPoolExecutor(LOOKUPS_MAX) as pool:  # each is a question to the registry
+            for _ in pool.map(Codec.register, self.plan.subjects().values()):
+                pass
         self.transaction.renew()
         self._consumer = self.cluster.member(self.group, self.slot)
         topics = [i.topic for i in self.plan.inputs]
@@ -347,7 +353,7 @@ class FlowLoop:
         starts = {(p.topic, p.partition): max(p.offset, 0) for p in committed}
         with contextlib.closing(self.cluster.log()) as log:
             for n in numbers:
-                unit = Unit(self.plan, n, self.partitions, partial(self._offset_hint, n))
+                unit = Unit(self.plan, n, self.partitions, partial(self._stable_ends.at_most, n))
                 restore(unit, log)
                 unit.refused = self.refused
                 unit.letters.watch = self.watches.of(n)
@@ -369,12 +375,6 @@ class FlowLoop:
     def partitions(self) -> int:
         """Partition count of the flow."""
         return self.cluster.partitions()[self.plan.inputs[0].topic]
-
-    def _offset_hint(self, number: int, topic: str) -> int:
-        """An offset at or before the example that follows a snapshot: the last stable one, since
-        our own open transaction may have appended examples already.
-        """
-        return self.cluster.ends([(topic, number)], committed=True)[(topic, number)]
 
     # --- trouble
 

@@ -56,6 +56,11 @@ class Hosted:
         """Why it takes no records, None while it does."""
         return self.flow.reason if self.flow is not None else None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it takes no records yet, or has a reason to take none."""
+        return self.reason is not None and not self.ended.done()
+
     def fault(self) -> str | None:
         """What is wrong with it; None when all is well, or when it has a reason to wait."""
         if self.ended.done():

@@ -23,7 +23,7 @@ Kind = Literal["source", "transform", "fold", "learner"]
 Parents = Literal["all", "latest", "range"]
 RecordClass = type[Record]
 
-SNAPSHOT_EVERY = 5_000
+SNAPSHOT_EVERY = 1_000  # few to fold again after a kill; a model of megabytes wants more
 
 
 def minutes(count: float) -> int:
