@@ -33,8 +33,7 @@ import json, sys
 from ops.bench import loop
 from processors.nycflights.replay import CLOSING_MS, read_timeline
 timeline = read_timeline(int(sys.argv[1]))
-events = list(timeline.records(0))
-predictions, seconds = loop.count(events, timeline.last_ms + CLOSING_MS)
+predictions, seconds = loop.count(timeline.records(0), timeline.last_ms + CLOSING_MS)
 print(json.dumps({"seconds": seconds, "predictions": predictions}))
 """
 

@@ -8,9 +8,10 @@ measured against.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -32,7 +33,7 @@ from schemas.flights import Arrival, Cancellation, Departure, Schedule, Weather
 from schemas.record import Record
 from streams.errors import Refusal
 
-FORGET_EVENTS = 50_000
+PART_EVENTS = 50_000
 
 
 @dataclass
@@ -157,22 +158,20 @@ def run(events: Iterable[Record], closing_ms: int) -> LoopResult:
     return loop.result
 
 
-def count(events: Sequence[Record], closing_ms: int) -> tuple[int, float]:
-    """Predictions made and seconds taken. What is written is forgotten after a while: a year of
-    it would fill the memory, and that would be timed instead.
+def count(events: Iterator[Record], closing_ms: int) -> tuple[int, float]:
+    """Predictions made and seconds taken, over events that are loaded a part at a time.
+
+    What was read or written is forgotten after each part: a year of it would be paged out, and
+    that would be timed instead.
     """
     loop = Loop()
-    gc.collect()
-    gc.freeze()  # the events: to look through them for garbage again takes longer than the loop
     predictions, seconds = 0, 0.0
-    for begin in range(0, len(events), FORGET_EVENTS):
-        chunk = events[begin : begin + FORGET_EVENTS]
-        last = begin + FORGET_EVENTS >= len(events)
-        seconds += _timed(loop, chunk, closing_ms if last else 0)
+    while part := list(islice(events, PART_EVENTS)):
+        seconds += _timed(loop, part, loop.time_ms)
         predictions += len(loop.result.predictions)
         loop.result = LoopResult()
-    gc.unfreeze()
-    return predictions, seconds
+    seconds += _timed(loop, [], closing_ms)
+    return predictions + len(loop.result.predictions), seconds
 
 
 def _timed(loop: Loop, events: Iterable[Record], closing_ms: int) -> float:

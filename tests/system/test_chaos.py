@@ -24,7 +24,7 @@ EVENTS, PARTITIONS, WORKERS, SEED, SNAPSHOT_EVERY = 10_000, 4, 3, 20_130_101, "1
 PROGRAM = [sys.executable, "-m", "ops.chaos.worker", SNAPSHOT_EVERY]
 READERS_HELD_UP_S_MAX = 60.0
 SLOW = [pytest.mark.full, pytest.mark.timeout(1_800)]
-QUICK = ("worker_kill", "torn_end_txn")
+QUICK = ("worker_kill",)
 LATER = [name for name, case in CASES.items() if name not in QUICK and not case.disk_mb]
 BREACHES = {  # the fault that finds out what a mutant breaks
     "offsets_outside": "worker_kill",
@@ -36,7 +36,6 @@ BREACHES = {  # the fault that finds out what a mutant breaks
     "restore_without_waiting": "worker_kill",
     "no_fencing": "zombie",
 }
-QUICK_BREACHES = ("changelog_outside",)
 BREACH_FAULTS, BREACH_BATCH = 10, 40
 
 
@@ -67,10 +66,7 @@ def test_streams_are_those_of_an_undisturbed_run_whatever_strikes(
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "mutant",
-    [*QUICK_BREACHES, *(pytest.param(m, marks=SLOW) for m in BREACHES if m not in QUICK_BREACHES)],
-)
+@pytest.mark.parametrize("mutant", [pytest.param(name, marks=SLOW) for name in BREACHES])
 def test_worker_that_breaks_a_promise_is_found_out(campaign: Campaign, mutant: str) -> None:
     name = BREACHES[mutant]
     program = [sys.executable, "-m", "tests.system.mutants", mutant, SNAPSHOT_EVERY]
