@@ -24,8 +24,7 @@ EVENTS, PARTITIONS, WORKERS, SEED, SNAPSHOT_EVERY = 10_000, 4, 3, 20_130_101, "1
 PROGRAM = [sys.executable, "-m", "ops.chaos.worker", SNAPSHOT_EVERY]
 READERS_HELD_UP_S_MAX = 60.0
 SLOW = [pytest.mark.full, pytest.mark.timeout(1_800)]
-QUICK = ("worker_kill",)
-LATER = [name for name, case in CASES.items() if name not in QUICK and not case.disk_mb]
+PLAYED = [name for name, case in CASES.items() if not case.disk_mb]
 BREACHES = {  # the fault that finds out what a mutant breaks
     "offsets_outside": "worker_kill",
     "changelog_outside": "worker_kill",
@@ -53,8 +52,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
         ground.down()
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=SLOW) for name in LATER)])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW) for name in PLAYED])
 def test_streams_are_those_of_an_undisturbed_run_whatever_strikes(
     campaign: Campaign, name: str
 ) -> None:
@@ -65,7 +63,6 @@ def test_streams_are_those_of_an_undisturbed_run_whatever_strikes(
     print(f"{name}: readers were held up for {outcome.recoveries_s} s")
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutant", [pytest.param(name, marks=SLOW) for name in BREACHES])
 def test_worker_that_breaks_a_promise_is_found_out(campaign: Campaign, mutant: str) -> None:
     name = BREACHES[mutant]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from statistics import median
 from typing import Any
 
 import pytest
@@ -23,7 +24,8 @@ ENDINGS = (
     (0.55, signal.SIGINT),
     (0.7, signal.SIGKILL),
 )
-STALL_S_MAX = 5.0
+# One restart may meet a busy machine; none may wait for a session or a transaction to time out.
+STALL_S_MEDIAN_MAX, STALL_S_MAX = 5.0, 8.0
 STOP_S_MAX = 5.0
 
 
@@ -84,6 +86,7 @@ def test_streams_after_kills_and_stops_are_those_of_an_undisturbed_run(
     finally:
         watch.close()
     print(f"readers stalled for {stalls_s} s")
+    assert median(stalls_s) <= STALL_S_MEDIAN_MAX
     same(system.contents(), system.undisturbed())
 
 
