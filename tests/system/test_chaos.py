@@ -18,12 +18,11 @@ from ops.chaos.ground import Ground
 from streams.topology import discover
 from streams.validation import checked
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.full, pytest.mark.timeout(1_800)]
 
 EVENTS, PARTITIONS, WORKERS, SEED, SNAPSHOT_EVERY = 10_000, 4, 3, 20_130_101, "100"
 PROGRAM = [sys.executable, "-m", "ops.chaos.worker", SNAPSHOT_EVERY]
 READERS_HELD_UP_S_MAX = 60.0
-SLOW = [pytest.mark.full, pytest.mark.timeout(1_800)]
 PLAYED = [name for name, case in CASES.items() if not case.disk_mb]
 BREACHES = {  # the fault that finds out what a mutant breaks
     "offsets_outside": "worker_kill",
@@ -52,7 +51,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
         ground.down()
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW) for name in PLAYED])
+@pytest.mark.parametrize("name", PLAYED)
 def test_streams_are_those_of_an_undisturbed_run_whatever_strikes(
     campaign: Campaign, name: str
 ) -> None:
@@ -63,7 +62,7 @@ def test_streams_are_those_of_an_undisturbed_run_whatever_strikes(
     print(f"{name}: readers were held up for {outcome.recoveries_s} s")
 
 
-@pytest.mark.parametrize("mutant", [pytest.param(name, marks=SLOW) for name in BREACHES])
+@pytest.mark.parametrize("mutant", BREACHES)
 def test_worker_that_breaks_a_promise_is_found_out(campaign: Campaign, mutant: str) -> None:
     name = BREACHES[mutant]
     program = [sys.executable, "-m", "tests.system.mutants", mutant, SNAPSHOT_EVERY]
@@ -77,8 +76,6 @@ def test_worker_that_breaks_a_promise_is_found_out(campaign: Campaign, mutant: s
     print(f"{mutant}: {found.differences.counts()} {died}")
 
 
-@pytest.mark.full
-@pytest.mark.timeout(1_800)
 def test_full_disk_halts_the_broker_and_loses_nothing(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
