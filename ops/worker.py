@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -45,6 +46,8 @@ def run_worker(
     is called when all is ready, before anything runs.
     """
     pin_hash_seed()
+    hosted: list[Hosted] = []
+    _end_on_signals(hosted)
     quiet_logs()
     sys.setswitchinterval(SWITCH_S)
     settings = settings or Settings()
@@ -58,7 +61,7 @@ def run_worker(
     slots = {
         f.name: take_slot(home / "slots", settings.prefix + f.name, slot) for f in chosen if f.steps
     }
-    hosted = [h for f in chosen for h in _hosted(topology, f, connection, slots, source_options)]
+    hosted += [h for f in chosen for h in _hosted(topology, f, connection, slots, source_options)]
     if not hosted:
         raise TopologyError("there is no flow to run")
     begin()
@@ -141,6 +144,10 @@ def _run(
     home: Path,
 ) -> int:
     _head_start(hosted)
+    if all(h.ended.done() for h in hosted):
+        for one in hosted:
+            one.ended.result()
+        return 0
     from streams.app import build_app, run_app
 
     settings = connection.settings
@@ -163,6 +170,19 @@ def _run(
     finally:
         path.unlink(missing_ok=True)
     return 0
+
+
+def _end_on_signals(hosted: Sequence[Hosted]) -> None:
+    """Until Faust takes signals, let them end the flows, or the worker if there are none yet."""
+
+    def asked(*_: object) -> None:
+        if not hosted:
+            sys.exit(0)
+        for one in hosted:
+            one.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, asked)
 
 
 def _head_start(hosted: Sequence[Hosted]) -> None:

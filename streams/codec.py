@@ -4,11 +4,12 @@ Avro body).
 The one door to fastavro. Logical types are for foreign readers; here an instant stays an integer
 of milliseconds.
 
-Any producer may write to an event topic, so what is read there is checked to be exactly Avro:
-encoding the record again gives the same bytes, or else the exact decoder says what is wrong, if
-anything (blocks of arrays may be written in several ways). It is also asked about what is large,
-or written by another schema than today's. Derived topics have one writer, this code: there the
-length is checked, and the bounds.
+Any producer may write to an event topic, so what is read there is checked to be exactly Avro. A
+decoder compiled for the class takes what is written as we would write it. Anything else goes the
+slow way: encoding the record again gives the same bytes, or else the exact decoder says what is
+wrong, if anything (blocks of arrays may be written in several ways). It is also asked about what is
+large, or written by another schema than today's. Derived topics have one writer, this code: there
+the length is checked, and the bounds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import pydantic
 from schemas.derive import avro_schema
 from schemas.lint import unsafe
 from schemas.record import Record
-from streams.compiled import Encoder, compile_encoder
+from streams.compiled_decoder import compile_decoder, unlike
+from streams.compiled_encoder import Encoder, compile_encoder
 from streams.errors import (
     DataError,
     EmptyValue,
@@ -102,6 +104,7 @@ class Codec:
             self._decode_strictly if strict else self._decode_fast
         )
         self._validate: Callable[[Any], Any] = record.__pydantic_validator__.validate_python
+        self._decode_compiled: Callable[[Any], Any] = unlike
 
     def register(self) -> None:
         """Learn the id under which this codec writes."""
@@ -109,6 +112,7 @@ class Codec:
         schema = without_logical_types(self.schema)
         compiled = compile_encoder(self.record, schema, self.prefix)
         self.encode = compiled or self.encode_plainly
+        self._decode_compiled = compile_decoder(self.record, schema, self.prefix) or unlike
 
     def encode_plainly(self, record: Record) -> bytes:
         """The wire format of a record, by fastavro: what the compiled encoder is held to."""
@@ -124,7 +128,14 @@ class Codec:
         return self.encode(record)
 
     def _decode_strictly(self, value: bytes | None) -> Any:
-        """The record of a value that is exactly what Avro allows.
+        """The record of a value that is exactly what Avro allows."""
+        try:
+            return self._decode_compiled(value)
+        except Exception:
+            return self._decode_carefully(value)
+
+    def _decode_carefully(self, value: bytes | None) -> Any:
+        """The same, the slow way, which says what is wrong.
 
         fastavro comes first only where it is safe: skipping what another writer's schema has and
         ours has not, it counts to 2**60 without noticing that the value has ended.

@@ -147,23 +147,32 @@ class FoldStep(Step):
             if self.in_place:
                 raise Rollback(self.name, trigger[0], error) from error
             raise
-        for i, store, key, entry in touched:
-            new = after[i]
-            if new is not states[i] or store.in_place:
-                self._remember(i, store, key, entry, new, trigger)
+        self._remember(touched, states, after, trigger)
 
     def _remember(
-        self, i: int, store: TableStore, key: str, entry: Entry | None, new: Any, trigger: Trigger
+        self,
+        touched: list[tuple[int, TableStore, str, Entry | None]],
+        before: Sequence[Any],
+        after: Sequence[Any],
+        trigger: Trigger,
     ) -> None:
-        if entry is None:
-            if new is not None:
-                deadline = store.create(key, new, self.unit.time_ms, trigger)
-                if deadline is not None:
-                    heappush(self.unit.timers, (deadline, key, self.order, i))
-        elif new is None:
+        now_ms = self.unit.time_ms
+        for i, store, key, entry in touched:
+            new = after[i]
+            if entry is None or new is None:
+                self._come_or_go(i, key, new, trigger)
+            elif new is not before[i] or store.in_place:
+                store.update(key, entry, new, now_ms, trigger)
+
+    def _come_or_go(self, i: int, key: str, new: Any, trigger: Trigger) -> None:
+        """Make an entry, or forget it."""
+        store = self.stores[i]
+        if new is not None:
+            deadline = store.create(key, new, self.unit.time_ms, trigger)
+            if deadline is not None:
+                heappush(self.unit.timers, (deadline, key, self.order, i))
+        elif key in store.entries:
             store.delete(key)
-        else:
-            store.update(key, entry, new, self.unit.time_ms, trigger)
 
     def expire(self, i: int, key: str, deadline: int) -> None:
         """Forget an entry whose deadline has passed, and write what the fold says about it."""
@@ -219,8 +228,12 @@ class SingleFoldStep(FoldStep):
             if self.in_place:
                 raise Rollback(self.name, trigger[0], error) from error
             raise
-        if key is not None and (after is not state or self.in_place):
-            self._remember(0, store, key, entry, after, trigger)
+        if key is None:
+            return
+        if entry is None or after is None:
+            self._come_or_go(0, key, after, trigger)
+        elif after is not state or self.in_place:
+            store.update(key, entry, after, self.unit.time_ms, trigger)
 
 
 class LearnerStep(Step):

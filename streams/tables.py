@@ -167,9 +167,10 @@ def split_references(data: bytes, at: int) -> list[bytes]:
 
 def _key_function(table: Table) -> Callable[[Any], str | None]:
     """The text of a record's key; None when a field of it is."""
+    texts = all(_is_text(table, name) for name in table.key)
     if len(table.key) == 1:
         single: Callable[[Any], str | None] = attrgetter(table.key[0])
-        return single if _is_text(table) else lambda r: None if (k := single(r)) is None else str(k)
+        return single if texts else lambda r: None if (k := single(r)) is None else str(k)
     many = attrgetter(*table.key)
     separators = len(table.key) - 1
 
@@ -177,7 +178,7 @@ def _key_function(table: Table) -> Callable[[Any], str | None]:
         parts = many(record)
         if None in parts:
             return None
-        key = SEPARATOR.join(map(str, parts))
+        key = SEPARATOR.join(parts if texts else map(str, parts))
         return key if key.count(SEPARATOR) == separators else _quoted(parts)
 
     return key_of
@@ -190,8 +191,8 @@ def _quoted(parts: tuple[Any, ...]) -> str:
     return SEPARATOR * len(parts) + json.dumps([str(part) for part in parts])
 
 
-def _is_text(table: Table) -> bool:
-    kinds = {record.model_fields[table.key[0]].annotation for record in table.touched_by}
+def _is_text(table: Table, name: str) -> bool:
+    kinds = {record.model_fields[name].annotation for record in table.touched_by}
     return kinds <= {str, str | None}
 
 

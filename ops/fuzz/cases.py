@@ -14,7 +14,7 @@ from ops.fuzz.draw import Drawn, draw_schema, spoil
 from ops.fuzz.records import Sample
 from schemas.record import Record
 from streams.codec import Codec, MemoryRegistry, decode_any
-from streams.compiled import encode_long
+from streams.compiled_encoder import encode_long
 from streams.errors import DataError, TooLarge
 from streams.exact import compile_exact
 from streams.topology import stream_of

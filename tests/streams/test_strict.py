@@ -10,7 +10,7 @@ import pytest
 from schemas.record import Record, Stream, field
 from streams import codec as codecs
 from streams.codec import Codec, MemoryRegistry, decode_any
-from streams.compiled import encode_long
+from streams.compiled_encoder import encode_long
 from streams.errors import (
     DataError,
     OutOfBounds,

@@ -195,6 +195,15 @@ def test_worker_serves_its_views_and_says_nothing(desk: Desk, start: Start) -> N
     assert time.monotonic() - began < 5
 
 
+def test_worker_that_is_asked_to_end_while_it_starts_ends_in_peace(
+    desk: Desk, start: Start
+) -> None:
+    worker = start(*WORKER)
+    slots = worker.home / "slots"
+    until("it has a slot", lambda: list(slots.glob("*desk.0.lock")))
+    assert worker.end(signal.SIGTERM) == (0, "")
+
+
 def test_pause_outlives_a_restart_and_ends_with_resume(desk: Desk, start: Start) -> None:
     worker = start(*WORKER)
     until("ready", worker.ready)

@@ -5,8 +5,7 @@ fastavro walks the schema for every record; here the walk happens once and leave
 per field. Nothing in it comes from
 outside: the schema is derived from our own class, and field names are Python identifiers. What
 this does not know
-(`compile_encoder` returns None) is left to fastavro. A generated decoder was no faster than
-fastavro's.
+(`compile_encoder` returns None) is left to fastavro.
 
 References
 ----------
@@ -30,6 +29,7 @@ INSTANT_MIN, INSTANT_MAX = 1 << 40, 1 << 42
 LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
 
 _BODY: Any = vars(Record)["_body"]  # the slot itself: asking a record for it may take long
+KEEP_BODY: Callable[[Any, bytes], None] = _BODY.__set__
 
 Encoder = Callable[[Any], bytes]
 
@@ -95,7 +95,7 @@ def compile_encoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
         "pack_all": pack_doubles,
         "join": b"".join,
         "kept": _BODY.__get__,
-        "keep": _BODY.__set__,
+        "keep": KEEP_BODY,
     }
     try:
         parts = _fields(schema, names, {})

@@ -1,0 +1,217 @@
+"""A strict Avro decoder generated for one record class whose fields are plain: bytes that are
+exactly what our encoder would have written become a record within its bounds.
+
+It never says what is wrong: whatever is odd about a value raises, and the slow way (fastavro, the
+exact decoder, pydantic) takes it or names the fault. So it may only ever take what the slow way
+takes, with the same record. Texts and instants that were taken before are found again by their
+bytes, checked already; most are.
+
+References
+----------
+Apache Avro 1.12 specification, "Binary Encoding".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Annotated, Any
+
+import pydantic
+
+from schemas.record import Record
+from streams.compiled_encoder import KEEP_BODY
+
+KNOWN_MAX = 16_384  # texts of one field, or instants, that are remembered
+SIX_BYTES_MIN = 1 << 39  # a number no smaller takes six bytes, or more
+INLINE = {"Ge", "Le"}  # bounds that are compared in the generated code
+
+Decode = Callable[[bytes], Any]
+
+_TEXTS: dict[str, tuple[dict[bytes, str], Callable[[bytes], str]]] = {}
+
+
+class Unlike(Exception):
+    """A value that the slow way has to look at."""
+
+
+def unlike(value: bytes | None) -> Any:
+    """What stands for the decoder of a class that none can be compiled for."""
+    raise Unlike
+
+
+def compile_decoder(record: type[Record], schema: dict[str, Any], prefix: bytes) -> Decode | None:
+    """A function from a value in the wire format to its record; it raises any Exception for what
+    it does not take. None when a field is not plain, or the class checks more than its fields.
+    """
+    decorators = record.__pydantic_decorators__
+    if decorators.field_validators or decorators.model_validators or decorators.validators:
+        return None
+    names: dict[str, Any] = {
+        "Unlike": Unlike,
+        "unpack": Struct("<d").unpack_from,
+        "long": _long,
+        "instants": {},
+        "instant": _instant,
+        "new": object.__new__,
+        "record": record,
+        "set_fields": vars(pydantic.BaseModel)["__dict__"].__set__,
+        "set_names": vars(pydantic.BaseModel)["__pydantic_fields_set__"].__set__,
+        "set_extra": vars(pydantic.BaseModel)["__pydantic_extra__"].__set__,
+        "set_private": vars(pydantic.BaseModel)["__pydantic_private__"].__set__,
+        "given": set(record.model_fields),  # shared: a copy of a record copies it
+        "keep": KEEP_BODY,
+    }
+    lines = [f"if value[:5] != {prefix!r}: raise Unlike", "at = 5"]
+    try:
+        for number, declared in enumerate(schema["fields"]):
+            info = record.model_fields[declared["name"]]
+            lines += _field(declared["type"], f"v{number}", info, names)
+    except KeyError:
+        return None  # a type that only the slow way knows
+    items = ", ".join(f"{f['name']!r}: v{n}" for n, f in enumerate(schema["fields"]))
+    lines += [
+        "if at != len(value): raise Unlike",
+        "r = new(record)",
+        f"set_fields(r, {{{items}}})",
+        "set_names(r, given)",
+        "set_extra(r, None)",
+        "set_private(r, None)",
+        "keep(r, value[5:])",
+        "return r",
+    ]
+    exec("\n    ".join(["def decode(value):", *lines]), names)  # compiles our own schema
+    decode: Decode = names["decode"]
+    return decode
+
+
+def _field(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
+    """The lines that read one field into the variable `v`, and leave `at` behind it."""
+    if not isinstance(kind, list):
+        return _plain(kind, v, info, names)
+    if len(kind) != 2 or "null" not in kind:
+        raise KeyError(str(kind))
+    null = kind.index("null")
+    return [
+        "b = value[at]; at += 1",
+        f"if b == {2 * null}: {v} = None",
+        f"elif b != {2 - 2 * null}: raise Unlike",
+        "else:",
+        *(f"    {line}" for line in _plain(kind[1 - null], v, info, names)),
+    ]
+
+
+def _plain(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
+    """The lines that read a value of a primitive type; KeyError for any other."""
+    if isinstance(kind, dict):
+        return _plain(kind["type"], v, info, names)
+    if kind == "string":
+        texts, text = f"texts_{v}", f"text_{v}"
+        names[texts], names[text] = _texts_of(info)
+        return [
+            "end = at + (value[at] >> 1) + 1",
+            "part = value[at:end]",
+            f"{v} = {texts}.get(part)",
+            f"if {v} is None: {v} = {text}(part)",
+            "at = end",
+        ]
+    if kind == "boolean":
+        return ["b = value[at]; at += 1", "if b > 1: raise Unlike", f"{v} = b == 1"]
+    if kind == "double":
+        return [f"{v}, = unpack(value, at); at += 8", *_bounds(v, info, names, f"{v} - {v} == 0")]
+    if kind not in ("int", "long"):
+        raise KeyError(str(kind))
+    if (_limits(info)[0] or 0) >= SIX_BYTES_MIN:
+        return [
+            f"{v} = instants.get(value[at:at + 6])",
+            f"if {v} is None: {v}, at = instant(value, at, instants)",
+            "else: at += 6",
+            *_bounds(v, info, names, None),
+        ]
+    lines = [
+        "b = value[at]",
+        "if b < 128: at += 1",
+        "else: b, at = long(value, at)",
+        f"{v} = (b >> 1) ^ -(b & 1)",
+    ]
+    width = f"-1 << 31 <= {v} < 1 << 31" if kind == "int" else None
+    return lines + _bounds(v, info, names, width)
+
+
+def _limits(info: Any) -> tuple[Any, Any]:
+    """The lower and the upper bound of a field, None where there is none."""
+    bounds = {type(m).__name__: m for m in info.metadata}
+    low, high = bounds.get("Ge"), bounds.get("Le")
+    return low and low.ge, high and high.le
+
+
+def _bounds(v: str, info: Any, names: dict[str, Any], always: str | None) -> list[str]:
+    """The lines that hold a number to its bounds, and to a condition of its type."""
+    if {type(m).__name__ for m in info.metadata} - INLINE:
+        names[f"check_{v}"] = _checker(info)
+        return [f"{v} = check_{v}({v})"]
+    low, high = _limits(info)
+    tests = [always] if always and (low is None or high is None) else []
+    tests += [f"{v} >= {low!r}"] if low is not None else []
+    tests += [f"{v} <= {high!r}"] if high is not None else []
+    return [f"if not ({' and '.join(tests)}): raise Unlike"] if tests else []
+
+
+def _checker(info: Any) -> Callable[[Any], Any]:
+    """What pydantic makes of a value of the field."""
+    kind: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    adapter = pydantic.TypeAdapter(kind, config=Record.model_config)
+    check: Callable[[Any], Any] = adapter.validator.validate_python
+    return check
+
+
+def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:
+    """Texts that are known by their bytes, after a length of one byte, and a function that adds
+    one. Fields of one rule share them: a flight is named by all its events.
+    """
+    rule = repr((info.annotation, info.metadata))
+    if rule in _TEXTS:
+        return _TEXTS[rule]
+    known: dict[bytes, str] = {}
+    check = _checker(info)
+
+    def text_of(part: bytes) -> str:
+        size = part[0]
+        if size & 1 or size > 127 or len(part) != (size >> 1) + 1:
+            raise Unlike  # a length that is negative, takes two bytes, or goes beyond the end
+        text: str = check(part[1:].decode())
+        _remember(known, part, text)
+        return text
+
+    _TEXTS[rule] = known, text_of
+    return _TEXTS[rule]
+
+
+def _long(value: bytes, at: int) -> tuple[int, int]:
+    """A number that takes more than one byte, before the zigzag, and where it ends."""
+    left = shift = 0
+    while True:
+        byte = value[at]
+        at += 1
+        left |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+    if byte == 0 or left >> 64:
+        raise Unlike  # longer than it need be, or than 64 bits
+    return left, at
+
+
+def _instant(value: bytes, at: int, known: dict[bytes, int]) -> tuple[int, int]:
+    """A number that should take six bytes, and where it ends."""
+    left, end = _long(value, at)
+    number = (left >> 1) ^ -(left & 1)
+    if end == at + 6:
+        _remember(known, value[at:end], number)
+    return number, end
+
+
+def _remember(known: dict[bytes, Any], part: bytes, found: Any) -> None:
+    if len(known) >= KNOWN_MAX:
+        known.clear()
+    known[part] = found
