@@ -158,20 +158,31 @@ def run(events: Iterable[Record], closing_ms: int) -> LoopResult:
     return loop.result
 
 
-def count(events: Iterator[Record], closing_ms: int) -> tuple[int, float]:
-    """Predictions made and seconds taken, over events that are loaded a part at a time.
+class Counting:
+    """The loop over events that are loaded a part at a time: predictions made, seconds taken.
 
     What was read or written is forgotten after each part: a year of it would be paged out, and
     that would be timed instead.
     """
-    loop = Loop()
-    predictions, seconds = 0, 0.0
-    while part := list(islice(events, PART_EVENTS)):
-        seconds += _timed(loop, part, loop.time_ms)
-        predictions += len(loop.result.predictions)
-        loop.result = LoopResult()
-    seconds += _timed(loop, [], closing_ms)
-    return predictions + len(loop.result.predictions), seconds
+
+    def __init__(self, events: Iterator[Record]) -> None:
+        self.predictions, self.seconds = 0, 0.0
+        self._loop, self._events = Loop(), events
+
+    def take(self, events: int) -> None:
+        """Take so many events more, or all that are left."""
+        while part := list(islice(self._events, min(events, PART_EVENTS))):
+            self._time(part, self._loop.time_ms)
+            events -= len(part)
+
+    def close(self, closing_ms: int) -> None:
+        """Move time to the close."""
+        self._time([], closing_ms)
+
+    def _time(self, part: list[Record], then_ms: int) -> None:
+        self.seconds += _timed(self._loop, part, then_ms)
+        self.predictions += len(self._loop.result.predictions)
+        self._loop.result = LoopResult()
 
 
 def _timed(loop: Loop, events: Iterable[Record], closing_ms: int) -> float:
