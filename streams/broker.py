@@ -36,6 +36,7 @@ MOVING_CODES = {  # why a group's coordinator does not answer now, but soon
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
 PASSING_PAUSE_S = 0.25
+LINGER_MS = 100  # fewer, larger requests; a commit and a flush send what waits at once
 
 
 class Cluster:
@@ -99,7 +100,7 @@ class Cluster:
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
-            "linger.ms": 5,
+            "linger.ms": LINGER_MS,
             "delivery.report.only.error": True,  # a commit waits for all; a call per record costs
             "batch.size": 1_000_000,
             "queue.buffering.max.messages": 500_000,

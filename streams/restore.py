@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from heapq import heappush
+from heapq import heapify
 from typing import Any, Protocol
 
 from schemas.internal import UnitState
@@ -18,6 +18,7 @@ from streams.merge import Stored
 from streams.snapshot import open_model
 from streams.snapshot_log import Parts, last_two, whole_snapshots
 from streams.steps import FoldStep, LearnerStep
+from streams.tables import TableStore
 from streams.topology import stream_of
 from streams.unit import STATE_HEADER, Unit
 
@@ -58,8 +59,24 @@ def restore(unit: Unit, log: Log) -> None:
     for stored in log.records(plan.topic(plan.flow.changelog), unit.partition):
         assert stored.key is not None, "every record of a changelog has a key"
         latest[stored.key] = stored
+    tables = {
+        store.prefix: (step, i, store)
+        for step in unit.steps
+        if isinstance(step, FoldStep)
+        for i, store in enumerate(step.stores)
+    }
     for key, stored in latest.items():
-        _restore_entry(unit, key.decode(), stored.value, stored.headers.get(STATE_HEADER, b""))
+        processor, _, rest = key.decode().partition("/")
+        if processor == "unit":
+            _restore_unit(unit, stored.value)
+        elif processor == "seen":
+            _restore_seen(unit, rest, stored.value)
+        elif stored.value:
+            table, _, name = rest.partition("/")
+            found = tables.get(f"{processor}/{table}/")
+            if found is not None:  # else it is of a table that is declared no more
+                _restore_entry(unit, *found, name, stored)
+    heapify(unit.timers)
     for step in unit.steps:
         if isinstance(step, LearnerStep):
             _restore_model(unit, step, log)
@@ -75,35 +92,33 @@ def last_state(unit: Unit, log: Log) -> UnitState | None:
     return None
 
 
-def _restore_entry(unit: Unit, key: str, value: bytes | None, head: bytes) -> None:
-    """Take back one record of the changelog: the unit's own state, an hour of ids, or an entry."""
-    if key == "unit":
-        state = unit.plan.unit_codec.decode(value)
-        unit.time_ms = state.time_ms
-        for edge in unit.edges.values():
-            edge.n = state.written.get(edge.name, 0)
-        for step in unit.steps:
-            if isinstance(step, LearnerStep):
-                step.generation = state.generations.get(step.name, 0)
-    elif key.startswith("seen/"):
-        _, name, hour = key.split("/")
-        if name in unit.seen:
-            ids = unit.plan.seen_codec.decode(value).ids if value else []
-            unit.seen[name].restore(int(hour), ids)
-    else:
-        _restore_table(unit, key, value, head)
-
-
-def _restore_table(unit: Unit, key: str, value: bytes | None, head: bytes) -> None:
-    """Entries of tables that are declared no more are left where they are."""
+def _restore_unit(unit: Unit, value: bytes | None) -> None:
+    """Take back what a unit says of itself."""
+    state = unit.plan.unit_codec.decode(value)
+    unit.time_ms = state.time_ms
+    for edge in unit.edges.values():
+        edge.n = state.written.get(edge.name, 0)
     for step in unit.steps:
-        for i, store in enumerate(step.stores if isinstance(step, FoldStep) else ()):
-            if value and isinstance(step, FoldStep) and key.startswith(store.prefix):
-                name = key[len(store.prefix) :]
-                entry = store.restore(name, value, head)
-                if entry.deadline is not None:
-                    heappush(unit.timers, (entry.deadline, name, step.order, i))
-                return
+        if isinstance(step, LearnerStep):
+            step.generation = state.generations.get(step.name, 0)
+
+
+def _restore_seen(unit: Unit, rest: str, value: bytes | None) -> None:
+    """Take back an hour of ids of an input."""
+    name, _, hour = rest.partition("/")
+    if name in unit.seen:
+        ids = unit.plan.seen_codec.decode(value).ids if value else []
+        unit.seen[name].restore(int(hour), ids)
+
+
+def _restore_entry(
+    unit: Unit, step: FoldStep, i: int, store: TableStore, name: str, stored: Stored
+) -> None:
+    """Take back an entry of a table, and its timer."""
+    assert stored.value, "a tombstone is no entry"
+    entry = store.restore(name, stored.value, stored.headers.get(STATE_HEADER, b""))
+    if entry.deadline is not None:
+        unit.timers.append((entry.deadline, name, step.order, i))
 
 
 def _restore_model(unit: Unit, step: LearnerStep, log: Log) -> None:

@@ -37,8 +37,10 @@ class Settings(BaseSettings):
 
     batch_records_max: int = Field(5_000, ge=1, description="Input records of one transaction.")
     batch_bytes_max: int = Field(16_000_000, ge=1, description="Output bytes of one transaction.")
-    batch_ms_max: int = Field(1_000, ge=1, description="Age of a transaction under load.")
-    idle_commit_ms: int = Field(100, ge=0, description="Age of a transaction when no input waits.")
+    batch_ms_max: int = Field(2_000, ge=1, description="Age of a transaction under load.")
+    idle_commit_ms: int = Field(
+        100, ge=0, description="Age of a transaction when no input waits, and of the first one."
+    )
     queue_records_max: int = Field(
         50_000, ge=1, description="Fetched records that wait, per input."
     )

@@ -20,7 +20,8 @@ def validate(topology: Topology) -> list[str]:
     3. a flow reads from outside itself event topics only;
     4. the processors of a flow share their key;
     5. tables have keys that their records have, and state that is no stream;
-    6. names are unique, so are their four-byte codes, and none is one that the changelog uses;
+    6. names are unique, so are their four-byte codes, and none is one that the changelog uses, or
+    holds the slash that parts them there;
     7. nothing is kept longer than what it is derived from;
     8. tolerances name processors of their flow, and numbers that can be reached.
     """
@@ -71,6 +72,8 @@ def _stream_problems(processor: AnyProcessor) -> Iterator[str]:
 def _table_problems(processor: AnyProcessor) -> Iterator[str]:
     for table in getattr(processor, "tables", ()):
         where = f"{processor.name}.{table.name}"
+        if "/" in where:
+            yield f"{where}: the changelog parts names by slashes; choose names without"
         if table.state.stream is not None:
             state = table.state.__name__
             yield f"{where}: its state {state} is a stream; declare a class without one"

@@ -30,7 +30,7 @@ from streams.settings import Settings
 from streams.topology import Topology
 
 NAMESPACE = "bench"
-POLL_S = 0.1
+POLL_S = 1.0  # each look costs the broker time that the worker would have
 LOOP = """
 import json, sys
 from ops.bench.loop import Counting
@@ -100,7 +100,7 @@ def _line(process: subprocess.Popen[str]) -> str:
 
 
 def _streams(topology: Topology, flights: int) -> dict[str, Any]:
-    connection = _connection()
+    connection = bench_connection()
     flow, source_flow = topology.flow(run.FLOW), topology.flow(run.SOURCE_FLOW)
     for one in (flow, source_flow):
         applying.reset(topology, one, connection.cluster, inputs_too=True, group_too=False)
@@ -147,7 +147,7 @@ def _measure(
         time.sleep(POLL_S)
 
 
-def _connection() -> Connection:
+def bench_connection() -> Connection:
     """The cluster, under a namespace of the bench's own."""
     connection = connect()
     settings = Settings(namespace=NAMESPACE)

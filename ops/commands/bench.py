@@ -40,3 +40,21 @@ def flow(packages: tuple[str, ...], flights: int, output: str) -> None:
             f"ratio {result['ratios']['river_loop']}, "
             f"worker at most {result['worker_rss_mb_max']:.0f} MB"
         )
+
+
+@bench.command()
+@click.option("--keys", type=click.IntRange(1_000), default=1_000_000, show_default=True)
+@OUTPUT
+@click.pass_obj
+def restore(packages: tuple[str, ...], keys: int, output: str) -> None:
+    """A unit with so many keys, brought back from its changelog on the real broker.
+
+    Example: doa bench restore --keys 100000 -o json
+    """
+    from ops.bench.restore import bench_restore
+
+    result = bench_restore(checked(discover(packages)), keys)
+    if output == "json":
+        print_json(result)
+    else:
+        print_table(["figure", "value"], [[name, str(value)] for name, value in result.items()])

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from ops.stack import kafka, registry
-from ops.stack.download import check_room, fetch, missing
+from ops.stack.cache import check_room, missing
 from ops.stack.errors import StillRunning
 from ops.stack.home import Memory, begin, default_cache, default_home, held, memory_path, recall
 from ops.stack.java import Java, find_java
@@ -157,6 +157,9 @@ class Stack:
         with held(self.cache / "lock", f"downloading into {self.cache}"):
             absent = self.missing()
             if absent:
+                # Imported here because whoever starts a worker would wait for it too.
+                from ops.stack.download import fetch
+
                 size = sum(one.bytes_count for one in absent)
                 # The registry's archive and its content are there together for a moment.
                 check_room(self.cache, size + self.lock.registry.bytes_count * 11 // 10)

@@ -120,9 +120,7 @@ def test_stack_that_was_never_up_is_down(tmp_path: Path) -> None:
 def test_start_on_a_full_disk_downloads_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "ops.stack.download.shutil.disk_usage", lambda path: SimpleNamespace(free=0)
-    )
+    monkeypatch.setattr("ops.stack.cache.shutil.disk_usage", lambda path: SimpleNamespace(free=0))
     with pytest.raises(DiskFull, match="make room there"):
         Stack(tmp_path / "home", cache=tmp_path / "cache").up(Silence())
 

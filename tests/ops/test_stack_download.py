@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ops.stack import download
-from ops.stack.download import check_room, default_repository, fetch, missing
+from ops.stack.cache import check_room, missing
+from ops.stack.download import default_repository, fetch
 from ops.stack.errors import DiskFull, DownloadError
 from ops.stack.lock import (
     KAFKA_VERSION,
