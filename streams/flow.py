@@ -73,7 +73,7 @@ class FlowLoop:
         self._stopping, self._paused = threading.Event(), threading.Event()
         self._inputs = {i.topic: n for n, i in enumerate(plan.inputs)}
         self._taken, self._starved, self._look_at = 0, True, 0.0
-        self._fresh = True  # nothing was committed since the units were restored
+        self._age_ms_max = 0  # of a transaction; see `_restore_units`
         self._asleep: set[tuple[str, int]] = set()
         self._ends: dict[tuple[str, int], int] = {}
         self._assigned: list[int] | None = None  # our partitions, None between assignments
@@ -189,15 +189,9 @@ class FlowLoop:
         full = self._taken >= self.settings.batch_records_max
         heavy = sum(u.bytes_out for u in self.units.values()) >= self.settings.batch_bytes_max
         idle = self._starved and not any(m.ready for m in self.merges.values())
-        old = self.transaction.age_ms >= self._age_ms_max(idle)
+        age_ms_max = self.settings.idle_commit_ms if idle else self._age_ms_max
+        old = self.transaction.age_ms >= age_ms_max
         return full or heavy or old or self._paused.is_set()
-
-    def _age_ms_max(self, idle: bool) -> int:
-        """How old a transaction may grow. The first after a restore is short, so that readers see
-        soon that the flow goes on.
-        """
-        short = idle or self._fresh
-        return self.settings.idle_commit_ms if short else self.settings.batch_ms_max
 
     def _process(self, unit: Unit, merge: Merge) -> None:
         """Take what the merge gives, up to the size of a batch or to a pause."""
@@ -216,7 +210,7 @@ class FlowLoop:
                 break
             if len(unit.outputs) >= OUTPUTS_CHUNK:
                 self.transaction.write(unit.partition, unit.take_outputs())
-                if self.transaction.age_ms > self._age_ms_max(False):
+                if self.transaction.age_ms > self._age_ms_max:
                     break
         self._taken += taken
         for source, queue in enumerate(merge.queues):
@@ -272,7 +266,7 @@ class FlowLoop:
         self.watches.commit({n: u.records_in for n, u in self.units.items()})
         self.commits += 1
         self.records_in += self._taken
-        self._taken, self._fresh = 0, False
+        self._taken, self._age_ms_max = 0, self.settings.batch_ms_max
         self.refused.clear()
         self.progressed_at = time.monotonic()
         gc.collect(YOUNG if self.commits % COLLECT_ALL_COMMITS else ALL)
@@ -286,8 +280,7 @@ class FlowLoop:
 
     def _connect(self) -> None:
         with ThreadPoolExecutor(LOOKUPS_MAX) as pool:  # each is a question to the registry
-            for _ in pool.map(Codec.register, self.plan.subjects().values()):
-                pass
+            list(pool.map(Codec.register, self.plan.subjects().values()))
         self.transaction.renew()
         self._consumer = self.cluster.member(self.group, self.slot)
         topics = [i.topic for i in self.plan.inputs]
@@ -376,8 +369,8 @@ class FlowLoop:
             self._consumer.assign(places)
             self._consumer.resume(places)  # a pause outlives its assignment
         self._reassigned = self._waits = None
-        self._fresh = True
-        self.progressed_at = time.monotonic()
+        # The next transaction is short, so that readers see soon that the flow goes on.
+        self._age_ms_max, self.progressed_at = self.settings.idle_commit_ms, time.monotonic()
 
     @cached_property
     def partitions(self) -> int:

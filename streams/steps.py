@@ -15,7 +15,6 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from schemas.record import Record
-from streams.codec import Codec
 from streams.errors import OUTAGES, DataError, ProcessorFault, Rollback
 from streams.lineage import varint
 from streams.processor import Learner, Processor
@@ -25,21 +24,6 @@ from streams.topology import AnyProcessor, outputs_of, stream_of
 
 if TYPE_CHECKING:
     from streams.unit import Unit
-
-
-class Edge:
-    """One stream that a step writes, and the count of what it wrote there."""
-
-    __slots__ = ("codec", "key", "n", "name", "place", "readers", "topic")
-
-    def __init__(self, name: str, topic: str, key: str, codec: Codec, place: bytes) -> None:
-        self.name = name
-        self.topic = topic
-        self.key = key
-        self.codec = codec
-        self.place = place
-        self.n = 0
-        self.readers: list[Step] = []
 
 
 class Step:
@@ -185,11 +169,10 @@ class FoldStep(Step):
                 heappush(self.unit.timers, (entry.deadline, key, self.order, i))
             return
         if self.expired_function is not None:
+            state = store.value_of(entry)
             parents = parents_of(None, [(store, entry)])
             try:
-                self.unit.emit(
-                    self, self.expired_function(store.value_of(entry), deadline), parents
-                )
+                self.unit.emit(self, self.expired_function(state, deadline), parents)
             except Exception as error:  # as in `deliver`; here the entry is what is kept
                 self.dead_letters += 1
                 fault = fault_of(error)

@@ -22,6 +22,8 @@ from streams.processor import Parents, Table
 Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, its place, its number
 PARENTS_MAX = 64
 SEPARATOR = "\x1f"
+CONTINUES, SIX = 0x80, 6
+SIX_MARKS = sum(CONTINUES << 7 * byte for byte in range(SIX - 1))
 
 
 class Entry:
@@ -56,10 +58,13 @@ class TableStore:
         self.ranged = table.parents == "range"
 
     def value_of(self, entry: Entry) -> Any:
-        """The value of an entry, decoded when it is first asked for."""
+        """The value of an entry; one that was restored is decoded when it is first asked for, and
+        the ids of its parents with it.
+        """
         value = entry.value
         if value.__class__ is bytes:
             value = entry.value = self.codec.decode(value)
+            entry.parents = self._parents_in(entry.parents)
         return value
 
     def create(self, key: str, value: Any, now_ms: int, trigger: Trigger) -> int | None:
@@ -116,16 +121,30 @@ class TableStore:
 
     def restore(self, key: str, value: bytes, head: bytes) -> Entry:
         """Take back what `flush` wrote."""
-        deadline, at = read_varint(head, 0)
-        references = split_references(head, at)
-        parents: Any
-        if self.ranged:
-            parents = {r[0]: [r[1], r[2]] for r in map(_range_of, references)}
-        else:
-            parents = tuple(references)
-        entry = Entry(value, deadline - 1 if deadline else None, parents, True)
+        deadline, at = read_deadline(head)
+        entry = Entry(value, deadline - 1 if deadline else None, head[at:], True)
         self.entries[key] = entry
         return entry
+
+    def _parents_in(self, head: bytes) -> Any:
+        references = split_references(head, 0)
+        if self.ranged:
+            return {r[0]: [r[1], r[2]] for r in map(_range_of, references)}
+        return tuple(references)
+
+
+def read_deadline(head: bytes) -> tuple[int, int]:
+    """A deadline and the position after it: nearly always a varint of six bytes, read at once.
+
+    >>> read_deadline(varint(1_357_000_000_001))
+    (1357000000001, 6)
+    >>> read_deadline(varint(0))
+    (0, 1)
+    """
+    if len(head) >= SIX and head[5] < CONTINUES <= min(head[:5]):
+        a, b, c, d, e, f = head[:6]
+        return a + (b << 7) + (c << 14) + (d << 21) + (e << 28) + (f << 35) - SIX_MARKS, SIX
+    return read_varint(head, 0)
 
 
 def parents_of(trigger: bytes | None, touched: Iterable[tuple[TableStore, Entry]]) -> list[bytes]:

@@ -17,6 +17,7 @@ from typing import Any
 from schemas.internal import SeenIds, UnitState
 from schemas.record import Record
 from streams.dead_letter import DeadLetters
+from streams.edge import Edge
 from streams.errors import OUTAGES, DataError, Duplicate, ProcessorFault, Rollback
 from streams.lineage import HEADER, header_number, varint
 from streams.merge import Input
@@ -25,7 +26,7 @@ from streams.plan import Plan
 from streams.processor import RecordClass
 from streams.redriven import take_again
 from streams.seen import Seen
-from streams.steps import Edge, FoldStep, LearnerStep, Step, fault_of, step_of
+from streams.steps import FoldStep, LearnerStep, Step, fault_of, step_of
 from streams.tables import Trigger
 from streams.taken import Taken
 from streams.topology import stream_of

@@ -7,6 +7,7 @@ after it was given the partition: reading all of it, and building the entries an
 
 from __future__ import annotations
 
+import gc
 import time
 from contextlib import closing
 from typing import Any
@@ -43,10 +44,13 @@ def bench_restore(topology: Topology, keys: int) -> dict[str, Any]:
     say(f"{expectation(keys)}; now it is timed")
     unit = Unit(plan, 0, 1)
     before = psutil.Process().memory_info().rss
+    gc.freeze()
+    gc.disable()  # as the loop of a worker does
     began = time.perf_counter()
     with closing(connection.cluster.log()) as log:
         restore(unit, log)
     seconds = time.perf_counter() - began
+    gc.enable()
     found = len(_store(unit).entries)
     assert found == keys == len(unit.timers), f"{found} entries, {len(unit.timers)} timers"
     return {
@@ -67,9 +71,10 @@ def _write(connection: Connection, plan: Plan, keys: int) -> None:
         store.create(f"2013-01-01.UA.{number}.EWR", Left(delay_minutes=7.0), NOW_MS, trigger)
     producer = connection.cluster.producer()
     for topic, key, value, headers in unit.flush():
+        told: Any = headers
         while True:
             try:
-                producer.produce(topic, value, key, 0, headers=headers)
+                producer.produce(topic, value, key, 0, headers=told)
                 break
             except BufferError:
                 producer.poll(0.1)

@@ -1,0 +1,25 @@
+"""What a unit writes to: one stream, and how far it has come there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streams.codec import Codec
+
+if TYPE_CHECKING:
+    from streams.steps import Step
+
+
+class Edge:
+    """One stream that a step writes, and the count of what it wrote there."""
+
+    __slots__ = ("codec", "key", "n", "name", "place", "readers", "topic")
+
+    def __init__(self, name: str, topic: str, key: str, codec: Codec, place: bytes) -> None:
+        self.name = name
+        self.topic = topic
+        self.key = key
+        self.codec = codec
+        self.place = place
+        self.n = 0
+        self.readers: list[Step] = []
