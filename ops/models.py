@@ -21,7 +21,7 @@ from streams.errors import BrokerError, SnapshotError, StreamsError, TopologyErr
 from streams.plan import Plan
 from streams.processor import Learner
 from streams.reader import KafkaLog
-from streams.restore import last_state, open_snapshot, refold, snapshots_of
+from streams.restore import Examples, last_state, open_snapshot, refold, snapshots_of
 from streams.snapshot_log import Parts, last_two
 from streams.steps import LearnerStep
 from streams.topology import Flow, Topology, stream_of
@@ -176,7 +176,7 @@ def _kept(learner: Learner, unit: Unit, state: UnitState | None, log: KafkaLog) 
 def rebuild(kept: Kept, log: KafkaLog, told: Callable[[int], None]) -> Rebuilt:
     """Fold a model again from its first example to where its snapshot was taken, and compare."""
     first, began = kept.first, time.monotonic()
-    refold(kept.unit, kept.step, log, stop=first.version, told=told)
+    refold(kept.unit, kept.step, Examples(log, kept.unit.partition), stop=first.version, told=told)
     seconds = round(time.monotonic() - began, 3)
     difference, questions = first_difference(kept.step.model, kept.model), 0
     equal = difference is None

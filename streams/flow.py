@@ -62,8 +62,7 @@ class FlowLoop:
         self.units: dict[int, Unit] = {}
         self.merges: dict[int, Merge] = {}
         self.refused: dict[tuple[str, bytes], DataError] = {}
-        self.tally = Tally()
-        self._stable_ends = StableEnds(cluster)
+        self.tally, self._stable_ends = Tally(), StableEnds(cluster)
         self.watches = Watches(plan.flow.tolerances)
         self.failures, self._failed_at = 0, -1
         self.commits = self.aborts = self.records_in = self.records_out = self.dead_letters = 0
@@ -279,9 +278,10 @@ class FlowLoop:
     # --- partitions come and go
 
     def _connect(self) -> None:
-        with ThreadPoolExecutor(LOOKUPS_MAX) as pool:  # each is a question to the registry
+        with ThreadPoolExecutor(LOOKUPS_MAX) as pool:  # broker and registry take their time
+            fenced = pool.submit(self.transaction.renew)
             list(pool.map(Codec.register, self.plan.subjects().values()))
-        self.transaction.renew()
+            fenced.result()
         self._consumer = self.cluster.member(self.group, self.slot)
         topics = [i.topic for i in self.plan.inputs]
         self._consumer.subscribe(

@@ -12,6 +12,8 @@ from heapq import heapify
 from typing import Any, Protocol
 
 from schemas.internal import UnitState
+from schemas.record import Record
+from streams.codec import Codec
 from streams.errors import OUTAGES, SnapshotError
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
@@ -26,6 +28,7 @@ LOG = logging.getLogger("doa.snapshot")
 REFUSED_TOLD_MAX = 5
 RECORDS_PER_S = 100_000  # of a changelog, on one core
 SECONDS_TOLD = 1.0
+KEPT_MAX = 5_000  # examples that are kept for the next learner of their stream
 
 
 class Log(Protocol):
@@ -77,9 +80,10 @@ def restore(unit: Unit, log: Log) -> None:
             if found is not None:  # else it is of a table that is declared no more
                 _restore_entry(unit, *found, name, stored)
     heapify(unit.timers)
+    examples = Examples(log, unit.partition)
     for step in unit.steps:
         if isinstance(step, LearnerStep):
-            _restore_model(unit, step, log)
+            _restore_model(unit, step, log, examples)
 
 
 def last_state(unit: Unit, log: Log) -> UnitState | None:
@@ -121,7 +125,35 @@ def _restore_entry(
         unit.timers.append((entry.deadline, name, step.order, i))
 
 
-def _restore_model(unit: Unit, step: LearnerStep, log: Log) -> None:
+class Examples:
+    """What learners fold again, read once for those of them that learn from the same stream."""
+
+    def __init__(self, log: Log, partition: int) -> None:
+        self._log = log
+        self._partition = partition
+        self._read: dict[tuple[str, int], list[tuple[int, Record]]] = {}
+
+    def since(
+        self, topic: str, codec: Codec, number: int, offset: int
+    ) -> Iterator[tuple[int, Record]]:
+        """The examples from #number on, which is not below an offset, each with its number."""
+        if (topic, number) in self._read:
+            yield from self._read[(topic, number)]
+            return
+        kept: list[tuple[int, Record]] = []
+        for stored in self._log.records(topic, self._partition, offset):
+            n = header_number(stored.headers[HEADER])
+            if n < number:
+                continue
+            found = n, codec.decode(stored.value)
+            if len(kept) <= KEPT_MAX:
+                kept.append(found)
+            yield found
+        if len(kept) <= KEPT_MAX:
+            self._read[(topic, number)] = kept
+
+
+def _restore_model(unit: Unit, step: LearnerStep, log: Log, examples: Examples) -> None:
     """Load the last snapshot that opens, and fold the examples since; or all, where none does: a
     snapshot is only a cache.
     """
@@ -134,9 +166,9 @@ def _restore_model(unit: Unit, step: LearnerStep, log: Log) -> None:
             refused.append(str(error))
             continue
         _tell(f"{step.name}@{unit.partition}", refused, f"generation {parts[0].generation}")
-        return refold(unit, step, log, (parts, opened))
+        return refold(unit, step, examples, (parts, opened))
     _tell(f"{step.name}@{unit.partition}", refused, "the first example")
-    return refold(unit, step, log)
+    return refold(unit, step, examples)
 
 
 def _tell(owner: str, refused: list[str], start: str) -> None:
@@ -166,7 +198,7 @@ def open_snapshot(unit: Unit, step: LearnerStep, parts: Parts) -> Any:
 def refold(
     unit: Unit,
     step: LearnerStep,
-    log: Log,
+    examples: Examples,
     start: tuple[Parts, Any] | None = None,
     stop: int | None = None,
     told: Callable[[int], None] = lambda version: None,
@@ -176,7 +208,7 @@ def refold(
     `told` hears of every version on the way.
     """
     skipped: set[int] = set()
-    while not _fold_again(unit, step, log, start, skipped, stop, told):
+    while not _fold_again(unit, step, examples, start, skipped, stop, told):
         if start is not None:  # its model has learnt by now
             start = start[0], open_snapshot(unit, step, start[0])
 
@@ -184,7 +216,7 @@ def refold(
 def _fold_again(
     unit: Unit,
     step: LearnerStep,
-    log: Log,
+    examples: Examples,
     start: tuple[Parts, Any] | None,
     skipped: set[int],
     stop: int | None,
@@ -201,12 +233,11 @@ def _fold_again(
     codec = unit.plan.codec(step.learner.examples)
     topic = unit.plan.topic(stream_of(step.learner.examples).topic)
     following = step.version
-    for stored in log.records(topic, unit.partition, offset):
-        n = header_number(stored.headers[HEADER])
+    for n, example in examples.since(topic, codec, step.version, offset):
         if stop is not None and n >= stop:
             break
-        if n < following or n in skipped:
-            following = max(following, n + 1)
+        if n in skipped:
+            following = n + 1
             continue
         if n > following:
             raise SnapshotError(
@@ -214,7 +245,6 @@ def _fold_again(
                 f"model cannot be folded again; the next one kept is #{n}"
             )
         following = n + 1
-        example = codec.decode(stored.value)
         try:
             step.learn(example, n)
         except OUTAGES:

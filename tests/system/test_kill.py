@@ -23,7 +23,7 @@ ENDINGS = (
     (0.55, signal.SIGINT),
     (0.7, signal.SIGKILL),
 )
-STALL_S_MAX = 8.0  # none waits for a session or a transaction to time out; speed: doa chaos
+STALL_S_MAX = 5.0
 STOP_S_MAX = 5.0
 
 
