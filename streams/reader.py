@@ -15,6 +15,7 @@ from streams.errors import BrokerError
 from streams.merge import Stored
 
 READ_RECORDS = 5_000
+AT_ONCE: dict[str, Any] = {"fetch.wait.max.ms": 1}  # that a partition has ended is to be known soon
 BACK_RECORDS_MIN, BACK_RECORDS_MAX = 4, 64  # of those read backwards, held at a time
 
 
@@ -28,13 +29,19 @@ class Fetched(NamedTuple):
 
 
 class Reader:
-    """Reads any partitions from any offsets on. `name` is what the broker's logs call it."""
+    """Reads any partitions from any offsets on. `name` is what the broker's logs call it, `options`
+    are for Kafka's client.
+    """
 
     def __init__(
-        self, cluster: Cluster, name: str, starts: Mapping[tuple[str, int], int] | None = None
+        self,
+        cluster: Cluster,
+        name: str,
+        starts: Mapping[tuple[str, int], int] | None = None,
+        **options: Any,
     ) -> None:
         self._cluster = cluster
-        self._consumer: Any = cluster.consumer(name)
+        self._consumer: Any = cluster.consumer(name, **options)
         if starts is not None:
             self.assign(starts)
 
@@ -85,7 +92,7 @@ class KafkaLog:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._reader = Reader(cluster, "doa-restore")
+        self._reader = Reader(cluster, "doa-restore", **AT_ONCE)
         self._reader.know_topics()
 
     def close(self) -> None:
