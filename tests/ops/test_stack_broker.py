@@ -76,9 +76,22 @@ def ask(
     return content
 
 
-def test_data_and_ports_survive_down_and_kill(stack: Stack) -> None:
+def listening(pids: set[int | None]) -> set[str]:
+    """The addresses that these processes listen on."""
+    addresses = {
+        connection.laddr.ip
+        for connection in psutil.net_connections("tcp")
+        if connection.pid in pids and connection.status == psutil.CONN_LISTEN and connection.laddr
+    }
+    return {address.removeprefix("::ffff:") for address in addresses}
+
+
+def test_servers_listen_on_loopback_and_keep_data_and_ports_when_they_are_stopped_or_killed(
+    stack: Stack,
+) -> None:
     endpoints = stack.up(Silence())
     pids = {stack.status().kafka.pid, stack.status().registry.pid}
+    assert listening(pids) == {"127.0.0.1"}
     schema_id = write(endpoints)
 
     begun = time.monotonic()
@@ -106,18 +119,6 @@ def test_data_and_ports_survive_down_and_kill(stack: Stack) -> None:
     assert stack.down()
     stack.wipe()
     assert stack.status().kafka.port is None
-
-
-def test_servers_listen_on_loopback_only(stack: Stack) -> None:
-    stack.up(Silence())
-    status = stack.status()
-    pids = {status.kafka.pid, status.registry.pid}
-    addresses = {
-        connection.laddr.ip
-        for connection in psutil.net_connections("tcp")
-        if connection.pid in pids and connection.status == psutil.CONN_LISTEN and connection.laddr
-    }
-    assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
 
 
 def test_start_that_was_killed_is_finished_by_the_next(stack: Stack) -> None:

@@ -15,7 +15,7 @@ from streams.reader import Reader
 
 pytestmark = pytest.mark.broker
 
-PARTITIONS, COUNT, BATCH_RECORDS = 4, 3_000, 50
+PARTITIONS, COUNT, BATCH_RECORDS = 4, 2_000, 50
 ENDINGS = (
     (0.1, signal.SIGKILL),
     (0.25, signal.SIGTERM),
