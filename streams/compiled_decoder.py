@@ -44,8 +44,7 @@ def compile_decoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
     """A function from a value in the wire format to its record; it raises any Exception for what
     it does not take. None when a field is not plain, or the class checks more than its fields.
     """
-    decorators = record.__pydantic_decorators__
-    if decorators.field_validators or decorators.model_validators or decorators.validators:
+    if _checks_more(record):
         return None
     names: dict[str, Any] = {
         "Unlike": Unlike,
@@ -83,6 +82,22 @@ def compile_decoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
     exec("\n    ".join(["def decode(value):", *lines]), names)  # compiles our own schema
     decode: Decode = names["decode"]
     return decode
+
+
+def _checks_more(record: type[Record]) -> bool:
+    """Whether making a record runs code of its author's, which only pydantic would call."""
+    decorators = record.__pydantic_decorators__
+    metadata = [m for info in record.model_fields.values() for m in info.metadata]
+    return bool(
+        decorators.field_validators
+        or decorators.model_validators
+        or decorators.validators
+        or decorators.root_validators
+        or record.__pydantic_custom_init__
+        or record.__pydantic_post_init__
+        or record.__private_attributes__
+        or any(type(m).__module__ == "pydantic.functional_validators" for m in metadata)
+    )
 
 
 def _field(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import pytest
@@ -183,8 +183,27 @@ class Validated(Record, stream=Stream("toy.event.validated", "key", "at_ms", "me
         return self
 
 
-@pytest.mark.parametrize("record", [Nested(key="a", at_ms=1), Validated(key="a", at_ms=1)])
-def test_what_is_not_plain_goes_the_slow_way(record: Record) -> None:
+class Marked(Record, stream=Stream("toy.event.annotated", "key", "at_ms", "me")):
+    """A field that checks itself, also when it is null."""
+
+    key: str = field("Key.")
+    at_ms: int = field("When.", unit="ms")
+    mark: Annotated[int | None, pydantic.AfterValidator(lambda mark: mark or 7)] = field(
+        "Mark.", default=7
+    )
+
+
+class Counted(Record, stream=Stream("toy.event.counted", "key", "at_ms", "me")):
+    """A class that does something with each record."""
+
+    key: str = field("Key.")
+    at_ms: int = field("When.", unit="ms")
+    _count: int = pydantic.PrivateAttr(default=3)
+
+
+@pytest.mark.parametrize("kind", [Nested, Validated, Marked, Counted])
+def test_what_is_not_plain_goes_the_slow_way(kind: type[Record]) -> None:
+    record: Any = kind(key="a", at_ms=1)
     codec = codec_of(record)
     assert codec._decode_compiled is unlike
     assert codec.decode(codec.encode(record)) == record
