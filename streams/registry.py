@@ -136,8 +136,7 @@ class ConfluentRegistry:
         for fault in unsafe(schema):
             raise TopologyError(f"{subject}: {fault}")
         try:
-            if self._compatibility(subject) not in STRICTER:
-                self._client.set_compatibility(subject, COMPATIBILITY)
+            self._settle_compatibility(subject)
             return int(self._client.register_schema(subject, _schema(schema)))
         except SchemaRegistryError as error:
             if error.http_status_code == CONFLICT:
@@ -167,6 +166,16 @@ class ConfluentRegistry:
             raise RegistryError(f"{subject}: {error}") from error
         schema: dict[str, Any] = json.loads(version.schema.schema_str or "null")
         return schema
+
+    def _settle_compatibility(self, subject: str) -> None:
+        if self._compatibility(subject) in STRICTER:
+            return
+        try:
+            self._client.set_compatibility(subject, COMPATIBILITY)
+        except SchemaRegistryError:
+            # Apicurio answers 409 when somebody else has set it since; then it is set.
+            if self._compatibility(subject) not in STRICTER:
+                raise
 
     def _compatibility(self, subject: str) -> str | None:
         try:
