@@ -21,6 +21,7 @@ import pydantic
 
 from schemas.record import Record
 from streams.compiled_encoder import KEEP_BODY
+from streams.lineage import read_varint
 
 KNOWN_MAX = 16_384  # texts of one field, or instants, that are remembered
 SIX_BYTES_MIN = 1 << 39  # a number no smaller takes six bytes, or more
@@ -204,17 +205,10 @@ def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:
 
 def _long(value: bytes, at: int) -> tuple[int, int]:
     """A number that takes more than one byte, before the zigzag, and where it ends."""
-    left = shift = 0
-    while True:
-        byte = value[at]
-        at += 1
-        left |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-        shift += 7
-    if byte == 0 or left >> 64:
+    left, end = read_varint(value, at)
+    if value[end - 1] == 0 or left >> 64:
         raise Unlike  # longer than it need be, or than 64 bits
-    return left, at
+    return left, end
 
 
 def _instant(value: bytes, at: int, known: dict[bytes, int]) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from streams.broker import Cluster
 from streams.errors import StreamsError
 from streams.replay import SourceLoop
 from streams.settings import Settings
-from streams.topology import Topology
+from streams.topology import Flow, Topology
 
 NAMESPACE = "bench"
 POLL_S = 1.0  # each look costs the broker time that the worker would have
@@ -100,12 +100,8 @@ def _line(process: subprocess.Popen[str]) -> str:
 
 
 def _streams(topology: Topology, flights: int) -> dict[str, Any]:
-    connection = bench_connection()
     flow, source_flow = topology.flow(run.FLOW), topology.flow(run.SOURCE_FLOW)
-    for one in (flow, source_flow):
-        applying.reset(topology, one, connection.cluster, inputs_too=True, group_too=False)
-    changes = applying.plan_changes(topology, connection.cluster, connection.registry, 1)
-    applying.apply(topology, connection.cluster, connection.registry, changes, None)
+    connection = begin_anew(topology, flow, source_flow)
     loop = SourceLoop(
         topology,
         source_flow,
@@ -147,10 +143,13 @@ def _measure(
         time.sleep(POLL_S)
 
 
-def bench_connection() -> Connection:
-    """The cluster, under a namespace of the bench's own."""
+def begin_anew(topology: Topology, *flows: Flow) -> Connection:
+    """The cluster, under a namespace of the bench's own, where nothing is left of these flows."""
     connection = connect()
     settings = Settings(namespace=NAMESPACE)
-    return replace(
-        connection, cluster=Cluster(connection.cluster.bootstrap, settings), settings=settings
-    )
+    cluster = Cluster(connection.cluster.bootstrap, settings)
+    for one in flows:
+        applying.reset(topology, one, cluster, inputs_too=True, group_too=False)
+    changes = applying.plan_changes(topology, cluster, connection.registry, 1)
+    applying.apply(topology, cluster, connection.registry, changes, None)
+    return replace(connection, cluster=cluster, settings=settings)

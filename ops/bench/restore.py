@@ -14,8 +14,7 @@ from typing import Any
 
 import psutil
 
-from ops import apply as applying
-from ops.bench.flow import bench_connection
+from ops.bench.flow import begin_anew
 from ops.connect import Connection
 from ops.output import say
 from processors.flights.known import Left
@@ -33,11 +32,8 @@ MEGABYTE = 1e6
 
 def bench_restore(topology: Topology, keys: int) -> dict[str, Any]:
     """Seconds, keys/s, what the worker would have promised, and the memory that it took."""
-    connection = bench_connection()
     flow = topology.flow(FLOW)
-    applying.reset(topology, flow, connection.cluster, inputs_too=True, group_too=False)
-    changes = applying.plan_changes(topology, connection.cluster, connection.registry, 1)
-    applying.apply(topology, connection.cluster, connection.registry, changes, None)
+    connection = begin_anew(topology, flow)
     plan = Plan(flow, connection.registry, connection.settings.namespace, connection.keys)
     say(f"writing the state of {keys:,} keys")
     _write(connection, plan, keys)

@@ -140,7 +140,7 @@ def test_a_record_is_like_one_that_pydantic_made() -> None:
         made.model_dump(),
         made.model_fields_set,
     )
-    assert pickle.loads(pickle.dumps(found)) == made
+    assert pickle.loads(pickle.dumps(found)) == made  # our own bytes, made just now
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         found.diverted = False
     later = found.model_copy(update={"weekday": 1})
