@@ -6,6 +6,7 @@ worker that was restarted goes on within two seconds.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
     from streams.hosted import Hosted
 
 HEAD_START_S, HEAD_START_POLL_S = 2.0, 0.02
+LOADED = (
+    "ops.apply",
+    "streams.app",
+    "streams.flow",
+    "streams.hosted",
+    "streams.plan",
+    "streams.replay",
+)
 SWITCH_S = 0.05  # how long a flow may keep the interpreter from Faust, which is in no hurry
 
 
@@ -75,6 +84,14 @@ def run_worker(
     finally:
         for held in slots.values():
             held.release()
+
+
+def load(packages: Iterable[str]) -> None:
+    """Import all that a worker of these packages will need, and connect to nothing."""
+    pin_hash_seed()
+    discover(packages)
+    for module in LOADED:
+        importlib.import_module(module)
 
 
 def quiet_logs() -> None:

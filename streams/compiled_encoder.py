@@ -23,7 +23,7 @@ from typing import Any
 from schemas.record import Record
 from schemas.rules import classes_in
 
-STRINGS_CACHED_MAX = 16_384
+STRINGS_CACHED_MAX, CACHED_CHARS_MAX = 16_384, 64
 LONGS_CACHED_MAX = 32_768
 INSTANT_MIN, INSTANT_MAX = 1 << 40, 1 << 42
 LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
@@ -63,11 +63,13 @@ def encode_long(number: int) -> bytes:
     return bytes(parts)
 
 
-@lru_cache(STRINGS_CACHED_MAX)
 def encode_string(text: str) -> bytes:
     """UTF-8 after its length."""
     data = text.encode()
     return encode_long(len(data)) + data
+
+
+encode_short_string = lru_cache(STRINGS_CACHED_MAX)(encode_string)
 
 
 def encode_bytes(data: bytes) -> bytes:
@@ -88,6 +90,7 @@ def compile_encoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
     names: dict[str, Any] = {
         **{f"class_{name}": nested for name, nested in classes_in(record).items()},
         "long": encode_long,
+        "short_string": encode_short_string,
         "string": encode_string,
         "blob": encode_bytes,
         "pack": Struct("<d").pack,
@@ -164,7 +167,7 @@ def _value(kind: Any, value: str, names: dict[str, Any], known: dict[str, str]) 
             )
         if kind["type"] == "map":
             item = _value(kind["values"], "x", names, known)
-            pairs = f"join([string(k) + {item} for k, x in v.items()])"
+            pairs = f"join([{_STRING.format('k')} + {item} for k, x in v.items()])"
             return f"(long(len(v)) + {pairs} + b'\\0' if (v := {value}) else b'\\0')"
         return _value(kind["type"], value, names, known)
     if kind in known:
@@ -185,11 +188,14 @@ def _optional(branches: list[Any], value: str, names: dict[str, Any], known: dic
     return f"({nothing!r} if (w := {value}) is None else {something!r} + {inner})"
 
 
+# A text is encoded once for many records, if it is so short that remembering it costs little.
+_STRING = f"(short_string(s) if len(s := {{}}) <= {CACHED_CHARS_MAX} else string(s))"
+
 _PRIMITIVES = {
     "int": "long({})",
     "long": "long({})",
     "double": "pack({})",
-    "string": "string({})",
+    "string": _STRING,
     "bytes": "blob({})",
     "boolean": "(b'\\1' if {} else b'\\0')",
 }

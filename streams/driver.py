@@ -214,7 +214,7 @@ class Driver:
             self._append(output, unit.partition)
         self.committed[unit.partition] = list(positions)
         unit.refused = {}
-        self.watches.commit({unit.partition: unit.records_in})
+        self.watches.mark({unit.partition: unit.records_in})()
 
     def _append(self, output: Output, partition: int) -> None:
         topic, key, value, headers = output

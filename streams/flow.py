@@ -3,7 +3,8 @@ offsets as one.
 
 Guarantee: exactly once. Whatever is killed at any time, what readers of committed records see is
 what an undisturbed run would have written. State in memory is only trusted while its transaction
-lives: on abort it is dropped and restored.
+lives: on abort it is dropped and restored. While a batch is being committed the next is processed;
+if that commit fails, both are dropped.
 
 One loop runs on one thread with one consumer and one transactional producer. Order at the start:
 the producer fences its predecessor, then committed offsets, then the horizon, then the state.
@@ -15,6 +16,7 @@ import contextlib
 import gc
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
@@ -123,7 +125,7 @@ class FlowLoop:
     def stuck(self) -> bool:
         """Records wait, nothing moves, and there is no reason."""
         idle = time.monotonic() - self.progressed_at
-        waiting = self.transaction.open or self.lag > 0
+        waiting = self.transaction.open or self.transaction.committing or self.lag > 0
         return self.reason is None and waiting and idle > self.settings.stuck_s
 
     # --- the loop
@@ -139,14 +141,13 @@ class FlowLoop:
                         self._connect()
                     self._turn()
                 except Rollback as rollback:
-                    self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
                     self._forget()
+                    self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
                 except (Fenced, Unregistered):
                     raise
                 except OUTAGES as error:
                     self._outage(error)
-            if self.transaction.open:
-                self._commit()
+            self._commit_all()
         finally:
             gc.unfreeze()
             gc.enable()
@@ -160,6 +161,8 @@ class FlowLoop:
             self._restore_units()
         for number, merge in self.merges.items():
             self._process(self.units[number], merge)
+        if not self.transaction.committing:
+            self.transaction.settle()
         if self.transaction.open and self._due():
             self._commit()
         if time.monotonic() > self._look_at:
@@ -207,7 +210,7 @@ class FlowLoop:
             if unit.letters.excess is not None:
                 self.pause(unit.letters.take_excess())
                 break
-            if len(unit.outputs) >= OUTPUTS_CHUNK:
+            if len(unit.outputs) >= OUTPUTS_CHUNK and not self.transaction.committing:
                 self.transaction.write(unit.partition, unit.take_outputs())
                 if self.transaction.age_ms > self._age_ms_max:
                     break
@@ -251,7 +254,7 @@ class FlowLoop:
             self._consumer.resume([TopicPartition(topic, number)])
 
     def _commit(self) -> None:
-        """Write state and journal, and make everything of this transaction visible together."""
+        """Write state and journal, and begin to make everything of this batch visible together."""
         self._note_counts()
         offsets = []
         for number, unit in self.units.items():
@@ -261,14 +264,25 @@ class FlowLoop:
             ]
             if unit.taken.runs:
                 self.transaction.write(number, unit.flush())
-        self.transaction.commit(offsets, self._consumer.consumer_group_metadata())
-        self.watches.commit({n: u.records_in for n, u in self.units.items()})
-        self.commits += 1
-        self.records_in += self._taken
+        keep = self.watches.mark({n: u.records_in for n, u in self.units.items()})
+        then = partial(self._committed, self._taken, keep)
+        self.transaction.commit(offsets, self._consumer.consumer_group_metadata(), then)
         self._taken, self._age_ms_max = 0, self.settings.batch_ms_max
+        gc.collect(YOUNG if self.commits % COLLECT_ALL_COMMITS else ALL)
+
+    def _committed(self, taken: int, keep: Callable[[], None]) -> None:
+        """Count what is visible now."""
+        keep()
+        self.commits += 1
+        self.records_in += taken
         self.refused.clear()
         self.progressed_at = time.monotonic()
-        gc.collect(YOUNG if self.commits % COLLECT_ALL_COMMITS else ALL)
+
+    def _commit_all(self) -> None:
+        """Commit what is in hand, and wait for that."""
+        if self.transaction.open:
+            self._commit()
+        self.transaction.settle()
 
     def _note_counts(self) -> None:
         counts = self.tally.read(self.units).values()
@@ -313,8 +327,7 @@ class FlowLoop:
     def _on_revoke(self, consumer: Consumer, _: list[TopicPartition]) -> None:
         """Commit what is in hand, or leave no trace of it; then give the partitions up."""
         try:
-            if self.transaction.open:
-                self._commit()
+            self._commit_all()
         except StreamsError:
             self.transaction.give_up()
         self._drop_units()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-KEYS_CACHED_MAX = 65_536
+KEYS_CACHED_MAX, CACHED_CHARS_MAX = 65_536, 64
 _MULTIPLIER, _MASK = 0x5BD1E995, 0xFFFFFFFF
 
 
@@ -33,11 +33,17 @@ def murmur2(data: bytes) -> int:
     return digest ^ digest >> 15
 
 
-@lru_cache(KEYS_CACHED_MAX)
 def partition_of(key: str, partitions: int) -> int:
-    """The partition of a key.
+    """The partition of a key; those of short keys are remembered.
 
     >>> [partition_of(airport, 4) for airport in ("EWR", "JFK", "LGA")]
     [3, 1, 0]
     """
-    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    return (_hash_short if len(key) <= CACHED_CHARS_MAX else _hash)(key) % partitions
+
+
+def _hash(key: str) -> int:
+    return murmur2(key.encode()) & 0x7FFFFFFF
+
+
+_hash_short = lru_cache(KEYS_CACHED_MAX)(_hash)

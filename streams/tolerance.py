@@ -12,7 +12,7 @@ outage is no dead letter: it pauses every flow.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from streams.errors import DataError
@@ -73,12 +73,16 @@ class Watch:
         for recent in self._recent:
             recent.clear()
 
-    def commit(self, taken: int) -> None:
-        """Keep what was counted: the transaction in which the unit took its record `taken` ended
-        well.
+    def mark(self, taken: int) -> Callable[[], None]:
+        """What to call if the transaction in which the unit took its record `taken`, and no later
+        one, ends well: it keeps what was counted up to now.
         """
-        self._committed = self._before + taken
-        self._kept = [recent.copy() for recent in self._recent]
+        committed, kept = self._before + taken, [recent.copy() for recent in self._recent]
+
+        def keep() -> None:
+            self._committed, self._kept = committed, kept
+
+        return keep
 
     def rewind(self) -> None:
         """Count for a new unit, which goes on after the last commit."""
@@ -101,8 +105,14 @@ class Watches:
         watch.rewind()
         return watch
 
-    def commit(self, taken: Mapping[int, int]) -> None:
-        """Keep what was counted; `taken` says how many records the unit of each partition took."""
-        for partition, watch in self._watches.items():
-            if partition in taken:
-                watch.commit(taken[partition])
+    def mark(self, taken: Mapping[int, int]) -> Callable[[], None]:
+        """What to call if a commit ends well; `taken` says how many records the unit of each
+        partition took.
+        """
+        keeps = [w.mark(taken[number]) for number, w in self._watches.items() if number in taken]
+
+        def keep() -> None:
+            for one in keeps:
+                one()
+
+        return keep

@@ -1,5 +1,8 @@
 """The transactional producer of one slot: what it writes becomes visible as one, or not at all.
 
+A commit takes the broker a while. It runs on a thread of its own, so that the next batch can be
+fetched and processed meanwhile; nothing of that is produced before the commit has ended well.
+
 A producer whose transaction ended in doubt is never used again: a new one with the same id makes
 the broker finish or abort what was open (librdkafka lacks KIP-890), and what came of it is read
 from the committed offsets.
@@ -7,7 +10,10 @@ from the committed offsets.
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import TopicPartition
@@ -21,7 +27,10 @@ FULL_WAIT_S = 0.01  # how long to serve the producer when its queue is full
 
 
 class Transaction:
-    """At most one open transaction, and the producer that is renewed when in doubt."""
+    """A batch, the commit of the one before it, and the producer that is renewed when in doubt.
+
+    `open` says that a batch has begun which no commit covers yet.
+    """
 
     def __init__(self, cluster: Cluster, transactional_id: str) -> None:
         self.open = False
@@ -29,11 +38,19 @@ class Transaction:
         self._cluster = cluster
         self._id = transactional_id
         self._producer: Any = None
+        self._producing = False  # the producer is in a transaction, which is not being committed
+        self._commit: Future[None] | None = None  # the one under way
+        self._then: Callable[[], None] = lambda: None
 
     @property
     def age_ms(self) -> float:
         """How long it has been open."""
         return (time.monotonic() - self.began) * 1_000
+
+    @property
+    def committing(self) -> bool:
+        """Whether the broker still works on a commit."""
+        return self._commit is not None and not self._commit.done()
 
     def renew(self) -> None:
         """Have a producer of which nothing is in doubt; a new one fences its predecessor."""
@@ -42,12 +59,17 @@ class Transaction:
 
     def begin(self) -> None:
         """Open it; with records in hand only, since an open transaction holds up readers."""
-        with translated("begin_transaction"):
-            self._producer.begin_transaction()
         self.open, self.began = True, time.monotonic()
 
     def write(self, partition: int, outputs: list[Output]) -> None:
-        """Hand records to the producer, which sends them while others are made."""
+        """Hand records to the producer, which sends them while others are made. Waits for a commit
+        under way.
+        """
+        self.settle()
+        if not self._producing:
+            with translated("begin_transaction"):
+                self._producer.begin_transaction()
+            self._producing = True
         produce = self._producer.produce
         with translated("produce"):
             for topic, key, value, headers in outputs:
@@ -59,23 +81,47 @@ class Transaction:
                         self._producer.poll(FULL_WAIT_S)
             self._producer.poll(0)
 
-    def commit(self, offsets: list[TopicPartition], group: Any) -> None:
-        """Make everything visible, and the offsets of what it was made from (KIP-447)."""
+    def commit(
+        self, offsets: list[TopicPartition], group: Any, then: Callable[[], None] = lambda: None
+    ) -> None:
+        """Begin to make everything that was written visible, and the offsets of what it was made
+        from (KIP-447). `settle` says how that ends, and calls `then` if well.
+        """
+        self._commit, self._then = Future(), then
+        self.open = self._producing = False
+        threading.Thread(
+            target=_resolve,
+            args=(self._commit, self.commit_now, self._producer, offsets, group),
+            name=f"commit-{self._id}",
+            daemon=True,
+        ).start()
+
+    def commit_now(self, producer: Any, offsets: list[TopicPartition], group: Any) -> None:
+        """Commit, and wait for it."""
         timeout_s = self._cluster.settings.commit_timeout_s
         with translated("send_offsets_to_transaction"):
-            self._producer.send_offsets_to_transaction(offsets, group, timeout_s)
+            producer.send_offsets_to_transaction(offsets, group, timeout_s)
         with translated("commit_transaction"):
-            self._producer.commit_transaction(timeout_s)
-        self.open = False
+            producer.commit_transaction(timeout_s)
+
+    def settle(self) -> None:
+        """Wait for a commit under way; its error is raised here."""
+        if self._commit is not None:
+            commit, self._commit = self._commit, None
+            commit.result()
+            self._then()
 
     def abort(self) -> None:
-        """Leave no trace of it; when that is in doubt, the producer is given up. Fenced is told."""
-        if not self.open:
-            return
+        """Leave no trace of what no commit covers; when its end is in doubt, the producer is given
+        up. Fenced is told.
+        """
         self.open = False
         try:
-            with translated("abort_transaction"):
-                self._producer.abort_transaction(self._cluster.settings.commit_timeout_s)
+            self.settle()
+            if self._producing:
+                self._producing = False
+                with translated("abort_transaction"):
+                    self._producer.abort_transaction(self._cluster.settings.commit_timeout_s)
         except Fenced:
             raise
         except StreamsError:
@@ -83,5 +129,14 @@ class Transaction:
 
     def give_up(self) -> None:
         """Use this producer no more: the broker may be gone, and an abort would wait for it."""
-        self.open = False
-        self._producer = None
+        self.open = self._producing = False
+        self._producer = self._commit = None
+
+
+def _resolve(future: Future[None], function: Callable[..., None], *arguments: Any) -> None:
+    try:
+        function(*arguments)
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(None)

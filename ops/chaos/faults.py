@@ -23,10 +23,9 @@ JUMPS = ("+1h", "-1h", "+24h", "-24h")
 
 
 def worker_kill(run: Run) -> None:
-    """Kill -9 a worker under load, and start its slot again."""
+    """Kill -9 a worker under load; who stands by for its slot starts it again."""
     slot, units = run.busy()
-    at = run.team.kill(slot)
-    run.team.start(slot)
+    at = run.team.restart(slot)
     run.recovers(units, at)
 
 
@@ -141,8 +140,7 @@ def registry_slow(run: Run) -> None:
     """The registry takes seconds for each connection, while a worker starts."""
     slot, units = run.busy()
     run.ground.registry_gate.mood = "slow"
-    at = run.team.kill(slot)
-    run.team.start(slot)
+    at = run.team.restart(slot)
     try:
         run.recovers(units, at)
     finally:
@@ -160,8 +158,7 @@ def snapshot_kill(run: Run) -> None:
         lambda: ends(places) != before or run.ground.finished(),
         SNAPSHOT_S,
     )
-    at = run.team.kill(slot)
-    run.team.start(slot)
+    at = run.team.restart(slot)
     if run.left(units):
         run.recovers(run.left(units), at)
 
@@ -200,8 +197,7 @@ def _without_registry(run: Run, strike: Callable[[], None], mend: Callable[[], f
     slot, units = run.busy()
     others = run.every() - units
     strike()
-    run.team.kill(slot)
-    run.team.start(slot)
+    run.team.restart(slot)
     try:
         if run.left(others):
             run.taken_over(run.left(others))

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-import psutil
-
 from ops.chaos import inputs
 from ops.chaos.cases import plain
 from ops.chaos.checker import Differences, check_journal
@@ -36,6 +34,7 @@ RSS_SLOPE_MAX = 0.05  # of the mean, per hour
 DESCRIPTORS_MORE_MAX = 4
 LAG_S_MAX = 10.0  # of input
 FINISH_S = 120.0
+START_S = 60.0
 HOUR_S = 3_600
 
 
@@ -173,7 +172,7 @@ def _measure(
     say: Callable[[str], None],
 ) -> None:
     began = time.monotonic()
-    processes = {slot: psutil.Process(one.pid) for slot, one in team.running.items()}
+    processes = wait_until("all workers run", team.workers, START_S)
     while found.seconds < seconds:
         team.check()
         for slot, process in processes.items():

@@ -1,4 +1,6 @@
-"""The workers of a campaign: one process per slot, told by its environment where everything is."""
+"""The workers of a campaign: per slot a process that stands by and one that works, told by their
+environment where everything is.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ import subprocess
 import time
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
+
+import psutil
 
 from ops.chaos.ground import Ground, wait_until
 from streams.errors import StreamsError
@@ -36,6 +40,7 @@ class Team:
         self.ground = ground
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         self._suspended: dict[int, subprocess.Popen[bytes]] = {}
+        self._workers: dict[int, psutil.Process] = {}  # the one that works, by who stands by
         self.slots: set[int] = set()  # all that were ever started
         self._program = program
         self._surroundings = surroundings
@@ -58,9 +63,10 @@ class Team:
         """Start the worker of a slot; one that runs is from now on a rival, and nobody's."""
         self._started += 1
         apps = [a for p in self.ground.topology.packages[1:] for a in ("--app", p)]
+        asked = ["worker", self.ground.flow.name, "--slot", str(slot), "--restart"]
         with self.log(self._started).open("wb") as log:
             process = subprocess.Popen(
-                [*self._program, *apps, "worker", self.ground.flow.name, "--slot", str(slot)],
+                [*self._program, *apps, *asked],
                 env={**self._environment, **self._surroundings(self.ground, slot)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -72,27 +78,42 @@ class Team:
         self._all.append(process)
         self.slots.add(slot)
 
+    def workers(self) -> dict[int, psutil.Process] | None:
+        """By slot the processes that work, forks of those that were started; None until all do."""
+        found = {slot: self._worker(process) for slot, process in self.running.items()}
+        working = {slot: worker for slot, worker in found.items() if worker}
+        return working if len(working) == len(found) else None
+
     def log(self, number: int) -> Path:
         """Where the worker that was started as so-manieth says what it has to say."""
         return self._logs / f"{number}.log"
 
     def kill(self, slot: int) -> float:
-        """Kill -9; when that was."""
-        process = self.running.pop(slot)
-        process.kill()
-        process.wait()
+        """Kill -9 all of a slot; when that was."""
+        self._kill(self.running.pop(slot))
         return time.time()
+
+    def restart(self, slot: int) -> float:
+        """Kill -9 the one that works, so that who stands by starts another; when that was."""
+        worker = self._working(slot)
+        worker.kill()
+        at = time.time()
+        worker.wait(END_S)
+        del self._workers[self.running[slot].pid]
+        return at
 
     def suspend(self, slot: int) -> float:
         """Let it hold its breath; when that was. What becomes of it is open from now on."""
         at = time.time()
+        self._working(slot).suspend()
         self._suspended[slot] = self.running.pop(slot)
-        self._suspended[slot].send_signal(signal.SIGSTOP)
         return at
 
     def wake(self, slot: int) -> None:
         """Let it go on, as if nothing had happened."""
-        self._suspended[slot].send_signal(signal.SIGCONT)
+        worker = self._worker(self._suspended[slot])
+        if worker is not None:
+            worker.resume()
 
     def back(self, slot: int, members: Container[int]) -> bool:
         """Whether one that was suspended is a member again; one that was fenced is replaced."""
@@ -122,7 +143,8 @@ class Team:
     def check(self) -> bool:
         """True while all live; WorkerDied tells the last words of one that does not."""
         for slot, process in self.running.items():
-            if process.poll() is not None:
+            worker = self._worker(process)
+            if process.poll() is not None or (worker and not worker.is_running()):
                 raise WorkerDied(f"the worker of slot {slot} {self._said(process)}")
         return True
 
@@ -138,8 +160,26 @@ class Team:
         """Kill whatever is left."""
         for process in self._all:
             if process.poll() is None:
-                process.kill()
-                process.wait()
+                self._kill(process)
+
+    def _working(self, slot: int) -> psutil.Process:
+        worker = self._worker(self.running[slot])
+        if worker is None:
+            raise WorkerDied(f"the worker of slot {slot} {self._said(self.running[slot])}")
+        return worker
+
+    def _worker(self, process: subprocess.Popen[bytes]) -> psutil.Process | None:
+        if process.pid not in self._workers and process.poll() is None:
+            self._workers.update((process.pid, w) for w in psutil.Process(process.pid).children())
+        return self._workers.get(process.pid)
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Who stands by first, lest it start another."""
+        worker = self._worker(process)
+        process.kill()
+        process.wait()
+        if worker is not None and worker.is_running():
+            worker.kill()
 
     def _ended(self, process: subprocess.Popen[bytes], *codes: int) -> None:
         wait_until("a worker's end", lambda: process.poll() is not None, END_S)

@@ -29,6 +29,11 @@ from streams.validation import checked
     help="An option of a source, such as flights=1000.",
 )
 @click.option("--wait", is_flag=True, help="Get ready, then begin at a line on standard input.")
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="When it is killed, start it again at once from a process that stands by.",
+)
 @click.pass_obj
 def worker(
     packages: tuple[str, ...],
@@ -36,14 +41,21 @@ def worker(
     slot: int | None,
     options: tuple[str, ...],
     wait: bool,
+    restart: bool,
 ) -> None:
     """Run FLOWS (all that read streams, if none is named) until Ctrl-C; as many workers as you
     like share the work.
 
     Example: doa worker flights --slot 1
     """
-    from ops.worker import run_worker
+    from ops.worker import load, run_worker
 
+    if restart:
+        from ops.supervisor import supervise
+
+        code = supervise(lambda: load(packages))
+        if code is not None:
+            sys.exit(code)
     found = dict(map(_option, options))
     begin = _await_line if wait else lambda: None
     sys.exit(run_worker(flows, slot, packages=packages, begin=begin, **found))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.record import Record, Stream, field
+from streams import compiled_encoder
 from streams.codec import Codec, MemoryRegistry
 
 
@@ -81,3 +82,11 @@ def test_doubles_are_packed_as_fastavro_writes_them(weights: list[float]) -> Non
 def test_record_without_fields_has_an_empty_body() -> None:
     nothing = codec(Nothing)
     assert nothing.encode(Nothing()) == nothing.prefix
+
+
+def test_long_text_is_encoded_as_fastavro_does_and_not_remembered() -> None:
+    leaf, before = codec(Leaf), compiled_encoder.encode_short_string.cache_info().misses
+    for key in ("é" * 65, "é" * 64):
+        record = Leaf(key=key, at_ms=7)
+        assert leaf.encode(record) == leaf.encode_plainly(record)
+    assert compiled_encoder.encode_short_string.cache_info().misses == before + 1

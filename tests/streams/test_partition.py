@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from streams import partition
 from streams.partition import murmur2, partition_of
 
 
@@ -23,6 +24,14 @@ def test_hash_is_that_of_the_java_client(data: bytes, expected: int) -> None:
 
 def test_negative_hash_gives_a_partition() -> None:
     assert partition_of("foobar", 10) == (-790332482 & 0x7FFFFFFF) % 10
+
+
+def test_long_key_is_not_remembered() -> None:
+    before = partition._hash_short.cache_info().misses
+    assert partition_of("k" * 65, 7) == (murmur2(b"k" * 65) & 0x7FFFFFFF) % 7
+    assert partition._hash_short.cache_info().misses == before
+    partition_of("k" * 64, 7)
+    assert partition._hash_short.cache_info().misses == before + 1
 
 
 def test_key_is_hashed_as_utf8() -> None:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import streams.unit
+import streams.snapshot_log
 from ops.chaos import worker
 from streams.broker import Cluster
 from streams.flow import FlowLoop
@@ -27,14 +27,13 @@ READ_RECORDS, READ_S = 5_000, 0.05
 def offsets_outside() -> None:
     """Offsets are committed before the transaction, by the consumer."""
 
-    def commit(self: Transaction, offsets: Any, group: Any) -> None:
+    def commit(self: Transaction, producer: Any, offsets: Any, group: Any) -> None:
         CONSUMERS[-1].commit(offsets=offsets, asynchronous=False)
         time.sleep(GAP_S)
-        self._producer.commit_transaction(20)
-        self.open = False
+        producer.commit_transaction(20)
 
     remember_consumers()
-    Transaction.commit = commit  # type: ignore[method-assign]
+    Transaction.commit_now = commit  # type: ignore[method-assign]
 
 
 def state_kept_on_abort() -> None:
@@ -49,14 +48,30 @@ def state_kept_on_abort() -> None:
     FlowLoop._forget = forget  # type: ignore[method-assign]
 
 
+def commit_taken_for_granted() -> None:
+    """What was processed during a commit is kept although that commit failed."""
+
+    def settle(self: Transaction) -> None:
+        if self._commit is None:
+            return
+        error = self._commit.exception()
+        self._commit = None
+        if error is not None:
+            self.give_up()
+            self.renew()
+        self._then()
+
+    Transaction.settle = settle  # type: ignore[method-assign]
+
+
 def snapshot_too_new() -> None:
     """A snapshot says that it holds one example more than it does."""
-    seal = streams.unit.seal_model
+    seal = streams.snapshot_log.seal_model
 
     def seal_later(*args: Any, version: int, **options: Any) -> Any:
         return seal(*args, version=version + 1, **options)
 
-    streams.unit.seal_model = seal_later  # type: ignore[assignment]
+    streams.snapshot_log.seal_model = seal_later  # type: ignore[assignment]
 
 
 def changelog_outside() -> None:
@@ -94,20 +109,20 @@ def no_fencing() -> None:
     """Every start has a transactional id of its own, and a commit does not say which generation of
     the group it belongs to.
     """
-    make, commit = Cluster.producer, Transaction.commit
+    make, commit = Cluster.producer, Transaction.commit_now
     strangers: list[Any] = []
 
     def producer(self: Cluster, transactional_id: str | None = None) -> Any:
         name = transactional_id and f"{transactional_id}.{uuid.uuid4()}"
         return make(self, name)
 
-    def commit_unsigned(self: Transaction, offsets: Any, group: Any) -> None:
+    def commit_unsigned(self: Transaction, producer: Any, offsets: Any, group: Any) -> None:
         if not strangers:
             strangers.append(self._cluster.consumer(self._id.rsplit(".", 1)[0]))
-        commit(self, offsets, strangers[0].consumer_group_metadata())
+        commit(self, producer, offsets, strangers[0].consumer_group_metadata())
 
     Cluster.producer = producer  # type: ignore[method-assign]
-    Transaction.commit = commit_unsigned  # type: ignore[method-assign]
+    Transaction.commit_now = commit_unsigned  # type: ignore[method-assign]
 
 
 CONSUMERS: list[Any] = []
@@ -150,6 +165,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     for mutant in (
         offsets_outside,
         state_kept_on_abort,
+        commit_taken_for_granted,
         snapshot_too_new,
         changelog_outside,
         journal_outside,
