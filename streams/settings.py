@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         100, ge=0, description="Age of a transaction when no input waits, and of the first one."
     )
     queue_records_max: int = Field(
-        50_000, ge=1, description="Fetched records that wait, per input."
+        12_000, ge=1, description="Fetched records that wait, per input."
     )
     fetch_records: int = Field(2_000, ge=1, description="Records taken from the consumer at once.")
     redrive_records_max: int = Field(

@@ -48,6 +48,7 @@ print(json.dumps({"seconds": loop.seconds, "predictions": loop.predictions}))
 
 def bench_flow(topology: Topology, flights: int) -> dict[str, Any]:
     """Rates of both in flights/s, and their ratio."""
+    connect()  # say what is missing now, and not after minutes of the bare loop
     with _bare_loop(flights) as loop:
         say(f"bare loop, the first half of the events of {flights:,} flights")
         first = float(_line(loop))

@@ -60,6 +60,7 @@ def chaos(packages: tuple[str, ...], /, seed: int | None, output: str, **options
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     quiet_logs()  # clients that lose their broker would say so all the time
     say(f"seed {seed}; logs in {folder}")
+    interrupted = False
     with held(folder.with_suffix(".lock"), f"running a campaign in {folder}"):
         if wishes.names == (SOAK,):
             figures = _soak(folder, wishes)
@@ -67,7 +68,13 @@ def chaos(packages: tuple[str, ...], /, seed: int | None, output: str, **options
             if output == "table":
                 print_table(("figure", "value"), [(n, str(v)) for n, v in figures.items()])
         else:
-            outcomes = _campaigns(folder, wishes)
+            outcomes: dict[str, Outcome] = {}
+            try:
+                _campaigns(folder, wishes, outcomes)
+            except KeyboardInterrupt:
+                say(f"interrupted; what was finished follows ({len(outcomes)} cases)")
+                interrupted = True
+            outcomes = {name: outcomes[name] for name in CASES if name in outcomes}
             passed = not any(outcome.failures for outcome in outcomes.values())
             found = {name: report.as_dict(outcome) for name, outcome in outcomes.items()}
             if output == "table":
@@ -75,6 +82,8 @@ def chaos(packages: tuple[str, ...], /, seed: int | None, output: str, **options
     if output == "json":
         versions = report.versions(wishes.topology)
         print_json({"seed": seed, "flow": wishes.flow, "versions": versions, "cases": found})
+    if interrupted:
+        raise KeyboardInterrupt
     sys.exit(0 if passed else 1)
 
 
@@ -99,13 +108,13 @@ class Wishes:
         return Ground(folder, self.topology, self.flow, self.partitions, disk_mb)
 
 
-def _campaigns(folder: Path, wishes: Wishes) -> dict[str, Outcome]:
-    """Play the chosen cases, those together that can share a ground."""
+def _campaigns(folder: Path, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
+    """Play the chosen cases, those together that can share a ground; note each that is finished."""
     if SOAK in wishes.names:
         raise click.UsageError("a soak takes the machine for itself: ask for it alone")
     chosen = {name: CASES[name] for name in wishes.names or CASES}
     lacking = {name: text for name, case in chosen.items() if (text := case.lacks())}
-    outcomes = {name: Outcome(failures=[text]) for name, text in lacking.items()}
+    outcomes |= {name: Outcome(failures=[text]) for name, text in lacking.items()}
     ready = {name: case for name, case in chosen.items() if name not in lacking}
     for disk_mb in sorted({case.disk_mb for case in ready.values()}):
         with _campaign(wishes.ground(folder, disk_mb), wishes) as campaign:
@@ -113,7 +122,6 @@ def _campaigns(folder: Path, wishes: Wishes) -> dict[str, Outcome]:
                 if case.disk_mb == disk_mb:
                     count = wishes.faults or (case.full if wishes.full else case.short)
                     outcomes[name] = campaign.play(name, case, count)
-    return {name: outcomes[name] for name in chosen}
 
 
 @contextlib.contextmanager
