@@ -4,8 +4,9 @@ figures, in one run.
 What the streams add is fetching, decoding, bounds, lineage, state, encoding and transactions; the
 ratio says what that costs.
 The streams' time is taken from the first commit of the worker to the last, scaled to all events:
-starting up is not counted on either
-side, preloading the loop's events is not either.
+starting up is not counted on either side, preloading the loop's events is not either. Both sides
+work by turns, the worker being suspended while the loop works: a machine whose speed drifts is fair
+to both.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -31,16 +30,21 @@ from streams.topology import Flow, Topology
 
 NAMESPACE = "bench"
 POLL_S = 1.0  # each look costs the broker time that the worker would have
+TURNS = 40
+PATIENT = {  # the worker is suspended for seconds at a time
+    "DOA_SESSION_TIMEOUT_MS": "60000",
+    "DOA_TRANSACTION_TIMEOUT_MS": "60000",
+}
 LOOP = """
 import json, sys
 from ops.bench.loop import Counting
 from processors.nycflights.replay import CLOSING_MS, read_timeline
 timeline = read_timeline(int(sys.argv[1]))
 loop = Counting(timeline.records(0))
-loop.take(len(timeline) // 2)
-print(loop.seconds, flush=True)
-sys.stdin.read()
-loop.take(len(timeline))
+print("ready", flush=True)
+for _ in sys.stdin:
+    loop.take(-(-len(timeline) // int(sys.argv[2])))
+    print("taken", flush=True)
 loop.close(timeline.last_ms + CLOSING_MS)
 print(json.dumps({"seconds": loop.seconds, "predictions": loop.predictions}))
 """
@@ -48,16 +52,10 @@ print(json.dumps({"seconds": loop.seconds, "predictions": loop.predictions}))
 
 def bench_flow(topology: Topology, flights: int) -> dict[str, Any]:
     """Rates of both in flights/s, and their ratio."""
-    connect()  # say what is missing now, and not after minutes of the bare loop
-    with _bare_loop(flights) as loop:
-        say(f"bare loop, the first half of the events of {flights:,} flights")
-        first = float(_line(loop))
-        say(f"bare loop: {first:,.0f} s for a half; now the streams")
-        streams = _streams(topology, flights)
-        say(f"streams: {streams['seconds']:,.0f} s for all; now the other half of the bare loop")
-        assert loop.stdin is not None
-        loop.stdin.close()
-        bare = json.loads(_line(loop))
+    connect()  # say what is missing now, and not after a while
+    with _BareLoop(flights) as loop:
+        streams = _streams(topology, flights, loop)
+        bare = loop.end()
     rates = {"streams": flights / streams["seconds"], "river_loop": flights / bare["seconds"]}
     return {
         "flights": flights,
@@ -73,50 +71,69 @@ def bench_flow(topology: Topology, flights: int) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _bare_loop(flights: int) -> Iterator[subprocess.Popen[str]]:
-    """The bare loop in a process of its own, which rests half way until its input is closed: so
-    the streams run between its halves, and a machine whose speed drifts is fair to both.
+class _BareLoop:
+    """The bare loop in a process of its own, which takes its events in `TURNS` parts, each when it
+    is asked to.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", LOOP, str(flights)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
+
+    def __init__(self, flights: int) -> None:
+        self.turns = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", LOOP, str(flights), str(TURNS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._asks, self._answers = self._process.stdin, self._process.stdout
+
+    def __enter__(self) -> _BareLoop:
+        self._line()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process as process:
             process.kill()
 
+    def turn(self) -> None:
+        """Take the next part."""
+        self.turns += 1
+        self._asks.write("\n")
+        self._asks.flush()
+        self._line()
 
-def _line(process: subprocess.Popen[str]) -> str:
-    """What the loop says next."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise StreamsError(f"the bare loop ended with {process.wait()}")
-    return line
+    def end(self) -> dict[str, Any]:
+        """Take what is left; what came of it all."""
+        while self.turns < TURNS:
+            self.turn()
+        self._asks.close()
+        found: dict[str, Any] = json.loads(self._line())
+        return found
+
+    def _line(self) -> str:
+        line = self._answers.readline()
+        if not line:
+            raise StreamsError(f"the bare loop ended with {self._process.wait()}")
+        return line
 
 
-def _streams(topology: Topology, flights: int) -> dict[str, Any]:
+def _streams(topology: Topology, flights: int, loop: _BareLoop) -> dict[str, Any]:
     flow, source_flow = topology.flow(run.FLOW), topology.flow(run.SOURCE_FLOW)
     connection = begin_anew(topology, flow, source_flow)
-    loop = SourceLoop(
+    say(f"writing the events of {flights:,} flights")
+    SourceLoop(
         topology,
         source_flow,
         source_flow.sources[0],
         connection.cluster,
         connection.registry,
         flights=flights,
-    )
-    loop.run()
+    ).run()
     ends = watch.sealed_ends(flow, connection)
-    team = run.Workers(1, connection)
+    team = run.Workers(1, connection, PATIENT)
     team.begin()
     try:
-        measured = _measure(connection, topology, ends, team)
+        measured = _measure(connection, topology, ends, team, loop)
     finally:
         team.stop()
     counts = watch.written(topology, connection)
@@ -125,23 +142,39 @@ def _streams(topology: Topology, flights: int) -> dict[str, Any]:
 
 
 def _measure(
-    connection: Connection, topology: Topology, ends: dict[tuple[str, int], int], team: run.Workers
+    connection: Connection,
+    topology: Topology,
+    ends: dict[tuple[str, int], int],
+    team: run.Workers,
+    loop: _BareLoop,
 ) -> dict[str, Any]:
     flow = topology.flow(run.FLOW)
     total = sum(ends.values())
+    rested_s = 0.0
     first: tuple[float, int] | None = None
     rss_mb: dict[str, float] = {}
     while True:
         team.check()
         done = watch.committed(flow, connection)
-        now, count = time.monotonic(), sum(done.values())
+        now, count = time.monotonic() - rested_s, sum(done.values())
         rss_mb[f"{min(count * 10 // total, 10) * 10} %"] = team.rss_mb_max
         if first is None and count:
             first = (now, count)
         if first is not None and all(done.get(p, 0) >= e for p, e in ends.items()):
             share = (total - first[1]) / total
             return {"seconds": (now - first[0]) / share, "rss_mb": rss_mb}
+        if first is not None and _behind(loop, count / total):
+            began = time.monotonic()
+            with team.suspended():
+                while _behind(loop, count / total):
+                    loop.turn()
+            rested_s += time.monotonic() - began
+            say(f"{count / total:.0%} of the streams, after {now - first[0]:,.0f} s of theirs")
         time.sleep(POLL_S)
+
+
+def _behind(loop: _BareLoop, share: float) -> bool:
+    return loop.turns < TURNS and loop.turns <= share * TURNS
 
 
 def begin_anew(topology: Topology, *flows: Flow) -> Connection:

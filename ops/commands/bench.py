@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import click
 
+from ops.connect import home_of
 from ops.output import OUTPUT, print_json, print_table
+from ops.stack.home import held
+from streams.settings import Settings
 from streams.topology import discover
 from streams.validation import checked
 
 YEAR = 336_776
+
+
+def _alone() -> AbstractContextManager[None]:
+    """Two at once would write the same topics, and measure each other."""
+    return held(home_of(Settings()) / "bench.lock", "running a benchmark of this checkout")
 
 
 @click.group()
@@ -30,7 +40,8 @@ def flow(packages: tuple[str, ...], flights: int, output: str) -> None:
     """
     from ops.bench.flow import bench_flow
 
-    result = bench_flow(checked(discover(packages)), flights)
+    with _alone():
+        result = bench_flow(checked(discover(packages)), flights)
     if output == "json":
         print_json(result)
     else:
@@ -53,7 +64,8 @@ def restore(packages: tuple[str, ...], keys: int, output: str) -> None:
     """
     from ops.bench.restore import bench_restore
 
-    result = bench_restore(checked(discover(packages)), keys)
+    with _alone():
+        result = bench_restore(checked(discover(packages)), keys)
     if output == "json":
         print_json(result)
     else:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -133,9 +133,15 @@ class Replay:
 class Workers:
     """The worker processes: they get ready while events are loaded, and begin when told."""
 
-    def __init__(self, count: int, connection: Connection) -> None:
-        namespace = connection.settings.namespace
-        environment = {**os.environ, "PYTHONHASHSEED": "0", "DOA_NAMESPACE": namespace}
+    def __init__(
+        self, count: int, connection: Connection, settings: Mapping[str, str] | None = None
+    ) -> None:
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": "0",
+            "DOA_NAMESPACE": connection.settings.namespace,
+            **(settings or {}),
+        }
         command = [sys.executable, "-m", "ops", "worker", FLOW, "--wait"]
         self.processes = [
             subprocess.Popen(
@@ -167,6 +173,17 @@ class Workers:
             with contextlib.suppress(psutil.Error):
                 rss = psutil.Process(process.pid).memory_info().rss / 1e6
                 self.rss_mb_max = max(self.rss_mb_max, rss)
+
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """While they stand still."""
+        for process in self.processes:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in self.processes:
+                process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Let them commit and leave; kill those that do not."""
