@@ -30,7 +30,7 @@ from streams.topology import Flow, Topology
 
 NAMESPACE = "bench"
 POLL_S = 1.0  # each look costs the broker time that the worker would have
-TURNS = 40
+TURNS = 160  # so many that the worker, while it is suspended, is missed by nobody
 PATIENT = {  # the worker is suspended for seconds at a time
     "DOA_SESSION_TIMEOUT_MS": "60000",
     "DOA_TRANSACTION_TIMEOUT_MS": "60000",

@@ -50,6 +50,8 @@ def worker(
     """
     from ops.worker import load, run_worker
 
+    if restart and wait:
+        raise click.UsageError("--restart and --wait exclude each other: a line comes only once")
     if restart:
         from ops.supervisor import supervise
 

@@ -107,6 +107,7 @@ def test_commands_are_those_of_the_table() -> None:
         (("demo", "--speed", "-3x"), "'-3x' is neither `max` nor a factor like `60x`"),
         (("control", "stop", "flights"), "'stop' is not one of 'pause', 'resume', 'drain'"),
         (("worker", "--option", "flights"), "'flights' is not NAME=VALUE"),
+        (("worker", "--wait", "--restart"), "--restart and --wait exclude each other"),
         (("tap",), "Missing argument 'TOPIC'"),
         (("reset", "flights"), "say --yes where nobody can be asked"),
         (("dlq", "redrive"), "say which letters: ID..., or --class and --processor, or --all"),
