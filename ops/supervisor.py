@@ -18,6 +18,7 @@ from collections.abc import Callable
 SETTLED_S = 10.0  # a worker that lived for so long was no failure of the start
 DEATHS_AT_ONCE = 3  # sooner ones in a row, after which each start waits twice as long
 PAUSE_S_MAX, PAUSE_POLL_S = 30.0, 0.1
+AGAIN = "it starts again"
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -62,7 +63,7 @@ class _Supervisor:
                 break
             deaths = deaths + 1 if time.monotonic() - began < SETTLED_S else 1
             name = signal.Signals(-code).name
-            print(f"doa: the worker {pid} was ended by {name}; it starts again", file=sys.stderr)
+            print(f"doa: the worker {pid} was ended by {name}; {AGAIN}", file=sys.stderr)
             self._pause(pause_s(deaths))
         return 0
 

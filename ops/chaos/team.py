@@ -4,16 +4,19 @@ environment where everything is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 import psutil
 
 from ops.chaos.ground import Ground, wait_until
+from ops.supervisor import AGAIN
 from streams.errors import StreamsError
 
 END_S = 60.0
@@ -40,7 +43,7 @@ class Team:
         self.ground = ground
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         self._suspended: dict[int, subprocess.Popen[bytes]] = {}
-        self._workers: dict[int, psutil.Process] = {}  # the one that works, by who stands by
+        self._kills: Counter[int] = Counter()  # of the one that works, by who stands by
         self.slots: set[int] = set()  # all that were ever started
         self._program = program
         self._surroundings = surroundings
@@ -99,7 +102,7 @@ class Team:
         worker.kill()
         at = time.time()
         worker.wait(END_S)
-        del self._workers[self.running[slot].pid]
+        self._kills[self.running[slot].pid] += 1
         return at
 
     def suspend(self, slot: int) -> float:
@@ -143,8 +146,8 @@ class Team:
     def check(self) -> bool:
         """True while all live; WorkerDied tells the last words of one that does not."""
         for slot, process in self.running.items():
-            worker = self._worker(process)
-            if process.poll() is not None or (worker and not worker.is_running()):
+            deaths = self._log_of(process).count(AGAIN)
+            if process.poll() is not None or deaths > self._kills[process.pid]:
                 raise WorkerDied(f"the worker of slot {slot} {self._said(process)}")
         return True
 
@@ -169,9 +172,13 @@ class Team:
         return worker
 
     def _worker(self, process: subprocess.Popen[bytes]) -> psutil.Process | None:
-        if process.pid not in self._workers and process.poll() is None:
-            self._workers.update((process.pid, w) for w in psutil.Process(process.pid).children())
-        return self._workers.get(process.pid)
+        """The fork of a process; another child of it is a helper of some library, for a moment."""
+        if process.poll() is not None:
+            return None
+        own = psutil.Process(process.pid)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return next((w for w in own.children() if w.cmdline() == own.cmdline()), None)
+        return None
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         """Who stands by first, lest it start another."""
@@ -186,8 +193,11 @@ class Team:
         if process.returncode not in codes:
             raise WorkerDied(f"a worker that should have ended with {codes} {self._said(process)}")
 
-    def _said(self, process: subprocess.Popen[bytes]) -> str:
+    def _log_of(self, process: subprocess.Popen[bytes]) -> str:
         path = self.log(process.log_number)  # type: ignore[attr-defined]
-        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return path.read_text(encoding="utf-8", errors="replace")
+
+    def _said(self, process: subprocess.Popen[bytes]) -> str:
+        lines = self._log_of(process).strip().splitlines()
         words = " / ".join(lines[-LOG_LINES_TOLD:]) or "without a word"
         return f"ended with {process.returncode}: {words}"
