@@ -159,7 +159,8 @@ async def _run(app: Host, loop: asyncio.AbstractEventLoop) -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    # Those two as well, though they may have ended: asyncio prints an error that nobody has taken.
+    await asyncio.gather(starting, ending, *tasks, return_exceptions=True)
     for hosted in app.hosted:
         if hosted.ended.done():
             hosted.ended.result()
