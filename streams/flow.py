@@ -268,6 +268,7 @@ class FlowLoop:
         then = partial(self._committed, self._taken, keep)
         self.transaction.commit(offsets, self._consumer.consumer_group_metadata(), then)
         self._taken, self._age_ms_max = 0, self.settings.batch_ms_max
+        self.refused.clear()  # a refusal ends with its batch: what is redriven is tried again
         gc.collect(YOUNG if self.commits % COLLECT_ALL_COMMITS else ALL)
 
     def _committed(self, taken: int, keep: Callable[[], None]) -> None:
@@ -275,7 +276,6 @@ class FlowLoop:
         keep()
         self.commits += 1
         self.records_in += taken
-        self.refused.clear()
         self.progressed_at = time.monotonic()
 
     def _commit_all(self) -> None:
