@@ -11,6 +11,7 @@ from streams.errors import BrokerError, Fenced, OutcomeUnknown
 from streams.merge import Stored
 from streams.settings import Settings
 
+FULL_WAIT_S = 0.01
 END = KafkaError._PARTITION_EOF
 FENCED_CODES = {
     KafkaError._FENCED,
@@ -52,6 +53,18 @@ def _is_fatally_fenced(cause: KafkaError) -> bool:
 def places(starts: Mapping[tuple[str, int], int]) -> list[TopicPartition]:
     """Partitions, each with an offset (or a time), as Kafka's client wants them."""
     return [TopicPartition(topic, partition, at) for (topic, partition), at in starts.items()]
+
+
+def put(
+    producer: Any, topic: str, value: bytes | None, key: Any, partition: int, **options: Any
+) -> None:
+    """Hand a record to a producer; while its queue is full, serve it."""
+    while True:
+        try:
+            producer.produce(topic, value, key, partition, **options)
+            return
+        except BufferError:
+            producer.poll(FULL_WAIT_S)
 
 
 def stored_of(fetched: Any) -> Stored:

@@ -23,6 +23,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from streams.assignment import units_in
 from streams.broker import Cluster
 from streams.clients import END, stored_of, translated
 from streams.codec import Codec
@@ -106,11 +107,7 @@ class FlowLoop:
     @property
     def lag(self) -> int:
         """Records below the horizon, or fetched, that have not been taken."""
-        behind = 0
-        for merge in list(self.merges.values()):
-            ahead = [max(h - p, 0) for h, p in zip(merge.horizons, merge.positions, strict=True)]
-            behind += sum(ahead) + merge.queued
-        return behind
+        return sum(merge.lag for merge in list(self.merges.values()))
 
     def lags(self) -> dict[tuple[str, int], int]:
         """Records not yet taken, by topic and partition, as far as the last fetch could see."""
@@ -191,8 +188,9 @@ class FlowLoop:
         full = self._taken >= self.settings.batch_records_max
         heavy = sum(u.bytes_out for u in self.units.values()) >= self.settings.batch_bytes_max
         idle = self._starved and not any(m.ready for m in self.merges.values())
-        age_ms_max = self.settings.idle_commit_ms if idle else self._age_ms_max
-        old = self.transaction.age_ms >= age_ms_max
+        old = self.transaction.age_ms >= (
+            self.settings.idle_commit_ms if idle else self._age_ms_max
+        )
         return full or heavy or old or self._paused.is_set()
 
     def _process(self, unit: Unit, merge: Merge) -> None:
@@ -255,7 +253,9 @@ class FlowLoop:
 
     def _commit(self) -> None:
         """Write state and journal, and begin to make everything of this batch visible together."""
-        self._note_counts()
+        counts = self.tally.read(self.units).values()
+        self.records_out = sum(c.records_out for c in counts)
+        self.dead_letters = sum(c.dead_letters for c in counts)
         offsets = []
         for number, unit in self.units.items():
             offsets += [
@@ -284,11 +284,6 @@ class FlowLoop:
             self._commit()
         self.transaction.settle()
 
-    def _note_counts(self) -> None:
-        counts = self.tally.read(self.units).values()
-        self.records_out = sum(c.records_out for c in counts)
-        self.dead_letters = sum(c.dead_letters for c in counts)
-
     # --- partitions come and go
 
     def _connect(self) -> None:
@@ -311,17 +306,8 @@ class FlowLoop:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Check that units are whole, and start from what is committed."""
-        by_number: dict[int, set[str]] = {}
-        for p in partitions:
-            by_number.setdefault(p.partition, set()).add(p.topic)
-        for number, topics in by_number.items():
-            missing = set(self._inputs) - topics
-            if missing:
-                raise BrokerError(
-                    f"partition {number} was assigned without {', '.join(sorted(missing))}; "
-                    "all inputs of a flow need the same partition count (run: doa apply)"
-                )
-        self._assigned = self._reassigned = sorted(by_number)
+        places = ((p.topic, p.partition) for p in partitions)
+        self._assigned = self._reassigned = units_in(places, self._inputs)
         consumer.assign([])  # nothing is fetched before the state is restored
 
     def _on_revoke(self, consumer: Consumer, _: list[TopicPartition]) -> None:

@@ -113,3 +113,9 @@ class Merge:
     def queued(self) -> int:
         """Records that wait behind the heads."""
         return sum(map(len, self.queues))
+
+    @property
+    def lag(self) -> int:
+        """Records below the horizons that have not come yet, and those that wait."""
+        ahead = zip(self.horizons, self.positions, strict=True)
+        return sum(max(horizon - position, 0) for horizon, position in ahead) + self.queued

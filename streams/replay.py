@@ -17,7 +17,7 @@ from typing import Any
 from schemas.internal import ClockTick, UnitState
 from schemas.record import Record
 from streams.broker import Cluster
-from streams.clients import translated
+from streams.clients import put, translated
 from streams.codec import Codec, Registry
 from streams.lineage import HEADER, pack_header, pack_stamp
 from streams.partition import partition_of
@@ -144,12 +144,7 @@ class SourceLoop:
         n = self.written.get(place, 0)
         self.written[place] = n + 1
         header = pack_header(n, self._stamp, b"\x00", 0, b"")
-        while True:
-            try:
-                self._producer.produce(topic, value, key, number, headers=[(HEADER, header)])
-                return
-            except BufferError:
-                self._producer.poll(0.05)
+        put(self._producer, topic, value, key, number, headers=[(HEADER, header)])
 
     def _commit(self) -> None:
         if not self._open_records:

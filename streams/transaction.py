@@ -19,11 +19,9 @@ from typing import Any
 from confluent_kafka import TopicPartition
 
 from streams.broker import Cluster
-from streams.clients import translated
+from streams.clients import put, translated
 from streams.errors import Fenced, StreamsError
 from streams.unit import Output
-
-FULL_WAIT_S = 0.01  # how long to serve the producer when its queue is full
 
 
 class Transaction:
@@ -73,12 +71,10 @@ class Transaction:
         produce = self._producer.produce
         with translated("produce"):
             for topic, key, value, headers in outputs:
-                while True:
-                    try:
-                        produce(topic, value, key, partition, headers=headers)
-                        break
-                    except BufferError:
-                        self._producer.poll(FULL_WAIT_S)
+                try:
+                    produce(topic, value, key, partition, headers=headers)
+                except BufferError:
+                    put(self._producer, topic, value, key, partition, headers=headers)
             self._producer.poll(0)
 
     def commit(

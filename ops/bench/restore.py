@@ -18,6 +18,7 @@ from ops.bench.flow import begin_anew
 from ops.connect import Connection
 from ops.output import say
 from processors.flights.known import Left
+from streams.clients import put
 from streams.lineage import FOREIGN, place, varint
 from streams.plan import Plan
 from streams.restore import expectation, restore
@@ -67,13 +68,7 @@ def _write(connection: Connection, plan: Plan, keys: int) -> None:
         store.create(f"2013-01-01.UA.{number}.EWR", Left(delay_minutes=7.0), NOW_MS, trigger)
     producer = connection.cluster.producer()
     for topic, key, value, headers in unit.flush():
-        told: Any = headers
-        while True:
-            try:
-                producer.produce(topic, value, key, 0, headers=told)
-                break
-            except BufferError:
-                producer.poll(0.1)
+        put(producer, topic, value, key, 0, headers=headers)
     left_over = producer.flush(connection.settings.restore_timeout_s)
     assert left_over == 0, f"{left_over} records were not written"
 

@@ -13,6 +13,7 @@ from ops.chaos.drawing import Drawing
 from ops.connect import Connection
 from schemas.internal import ClockTick
 from schemas.record import Record
+from streams.clients import put
 from streams.errors import StreamsError
 from streams.partition import partition_of
 from streams.plan import Plan
@@ -78,12 +79,7 @@ class Writer:
 
     def write(self, topic: str, number: int, key: str | None, value: bytes) -> None:
         """Write any bytes anywhere."""
-        while True:
-            try:
-                self._producer.produce(topic, value, key, number, on_delivery=self._note)
-                break
-            except BufferError:
-                self._producer.poll(0.05)
+        put(self._producer, topic, value, key, number, on_delivery=self._note)
         self._producer.poll(0)
 
     def close(self) -> None:
