@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from streams.errors import BrokerError, Fenced, OutcomeUnknown
+from streams.errors import BrokerError, Evicted, Fenced, OutcomeUnknown
 from streams.merge import Stored
 from streams.settings import Settings
 
@@ -17,7 +17,6 @@ FENCED_CODES = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.FENCED_INSTANCE_ID,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 
@@ -36,18 +35,22 @@ class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
             return
         cause = error.args[0]
         text = f"{self.verb}: {cause.str()} ({cause.name()})"
-        if cause.code() in FENCED_CODES or _is_fatally_fenced(cause):
+        if _is_evicted(cause):
+            raise Evicted(text) from error
+        if cause.code() in FENCED_CODES:
             raise Fenced(text) from error
         if cause.code() == KafkaError._TIMED_OUT:
             raise OutcomeUnknown(text) from error
         raise BrokerError(text) from error
 
 
-def _is_fatally_fenced(cause: KafkaError) -> bool:
-    """Whether a static member lost its place: librdkafka says so only in the text of a fatal
-    error.
+def _is_evicted(cause: KafkaError) -> bool:
+    """Whether a static member lost its place: of a consumer, librdkafka says so only in the text of
+    a fatal error.
     """
-    return bool(cause.code() == KafkaError._FATAL and "fenced" in cause.str())
+    if cause.code() == KafkaError.FENCED_INSTANCE_ID:
+        return True
+    return bool(cause.code() == KafkaError._FATAL and "Static consumer fenced" in cause.str())
 
 
 def places(starts: Mapping[tuple[str, int], int]) -> list[TopicPartition]:

@@ -144,6 +144,12 @@ class Fenced(BrokerError):
     """A younger worker has taken over; this one must stop."""
 
 
+class Evicted(BrokerError):
+    """The group has no place for this member any more: a younger worker has it, or a broker that
+    died has forgotten who had. Only the producer can tell.
+    """
+
+
 class OutcomeUnknown(BrokerError):
     """A commit or an abort timed out; only the broker knows what came of it."""
 

@@ -31,12 +31,14 @@ from streams.errors import (
     OUTAGES,
     BrokerError,
     DataError,
+    Evicted,
     Fenced,
     Refusal,
     Rollback,
     StreamsError,
     Unregistered,
 )
+from streams.input_ends import InputEnds
 from streams.intake import intake
 from streams.merge import Merge
 from streams.plan import Plan
@@ -77,7 +79,7 @@ class FlowLoop:
         self._taken, self._starved, self._look_at = 0, True, 0.0
         self._age_ms_max = 0  # of a transaction; see `_restore_units`
         self._asleep: set[tuple[str, int]] = set()
-        self._ends: dict[tuple[str, int], int] = {}
+        self._ends = InputEnds(plan)
         self._assigned: list[int] | None = None  # our partitions, None between assignments
         self._reassigned: list[int] | None = None  # those whose units are yet to be restored
         self._consumer: Any = None
@@ -111,12 +113,7 @@ class FlowLoop:
 
     def lags(self) -> dict[tuple[str, int], int]:
         """Records not yet taken, by topic and partition, as far as the last fetch could see."""
-        found = {}
-        for number, merge in list(self.merges.items()):
-            for source, plan in enumerate(self.plan.inputs):
-                end = self._ends.get((plan.topic, number), 0)
-                found[(plan.name, number)] = merge.behind(source, end)
-        return found
+        return self._ends.lags(self.merges)
 
     @property
     def stuck(self) -> bool:
@@ -158,25 +155,19 @@ class FlowLoop:
             self._restore_units()
         for number, merge in self.merges.items():
             self._process(self.units[number], merge)
-        if not self.transaction.committing:
-            self.transaction.settle()
+        self.transaction.settle(wait=False)
         if self.transaction.open and self._due():
             self._commit()
         if time.monotonic() > self._look_at:
             self._look()
 
     def _look(self) -> None:
-        """Note where the inputs end. Here, since a consumer serves one thread: another one would
-        starve.
-        """
+        """Note where the inputs end, now and then."""
         self._look_at = time.monotonic() + LOOK_S
         if not self.transaction.open and self.lag == 0:
             self.progressed_at = time.monotonic()  # having nothing to do is not being stuck
-        for number in self.merges:
-            for plan in self.plan.inputs:
-                place = TopicPartition(plan.topic, number)
-                _, end = self._consumer.get_watermark_offsets(place, cached=True)
-                self._ends[(plan.topic, number)] = end
+        places = [(i.topic, number) for number in self.merges for i in self.plan.inputs]
+        self._ends.look(self._consumer, {place: TopicPartition(*place) for place in places})
 
     def _patience(self) -> float:
         left = self.settings.idle_commit_ms / 1_000
@@ -378,6 +369,14 @@ class FlowLoop:
 
     # --- trouble
 
+    def _leave(self) -> None:
+        """Be a new member next time, unless a younger worker has our place, which is Fenced."""
+        first = TopicPartition(self.plan.inputs[0].topic, 0, 0)
+        self.transaction.prove([first], self._consumer.consumer_group_metadata())
+        self._close()
+        self._consumer = None
+        self._drop_units()
+
     def _forget(self) -> None:
         """Leave no trace of the open transaction, and begin again from what is committed."""
         self.transaction.abort()
@@ -394,6 +393,8 @@ class FlowLoop:
         self.failures = self.failures + 1 if self._failed_at == self.commits else 0
         self._failed_at = self.commits
         self._waits = f"outage: {error}"
+        if isinstance(error, Evicted):
+            self._leave()
         self.transaction.give_up()
         self._forget()
         self._stopping.wait(self.settings.retry_pause_s if self.failures else 0)

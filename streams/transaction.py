@@ -100,12 +100,29 @@ class Transaction:
         with translated("commit_transaction"):
             producer.commit_transaction(timeout_s)
 
-    def settle(self) -> None:
-        """Wait for a commit under way; its error is raised here."""
-        if self._commit is not None:
+    def settle(self, *, wait: bool = True) -> None:
+        """Have done with a commit that has ended, or wait for its end; its error is raised here."""
+        if self._commit is not None and (wait or self._commit.done()):
             commit, self._commit = self._commit, None
             commit.result()
             self._then()
+
+    def prove(self, offsets: list[TopicPartition], group: Any) -> None:
+        """Raise Fenced if a younger producer has this one's id. The offsets of a member that the
+        group does not know are refused; before that, the coordinator looks at the producer.
+        """
+        if self._producer is None:
+            return
+        try:
+            self.write(0, [])
+            with translated("send_offsets_to_transaction"):
+                self._producer.send_offsets_to_transaction(
+                    offsets, group, self._cluster.settings.commit_timeout_s
+                )
+        except Fenced:
+            raise
+        except StreamsError:
+            pass  # not fenced, as far as anyone knows
 
     def abort(self) -> None:
         """Leave no trace of what no commit covers; when its end is in doubt, the producer is given

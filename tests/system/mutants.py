@@ -51,8 +51,8 @@ def state_kept_on_abort() -> None:
 def commit_taken_for_granted() -> None:
     """What was processed during a commit is kept although that commit failed."""
 
-    def settle(self: Transaction) -> None:
-        if self._commit is None:
+    def settle(self: Transaction, *, wait: bool = True) -> None:
+        if self._commit is None or not (wait or self._commit.done()):
             return
         error = self._commit.exception()
         self._commit = None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError
 
 from ops.apply import apply, plan_changes
 from ops.connect import Connection
@@ -249,6 +249,31 @@ def test_same_slot_fences_the_older_worker_which_says_so(desk: Desk, start: Star
     assert "another worker has taken over" in printed
     assert "Traceback" not in printed
     until("alerts once each", lambda: desk.alerts() == ["UA0", "UA1"])
+
+
+def test_worker_that_lost_its_place_in_the_group_to_no_worker_takes_it_back(
+    desk: Desk, start: Start
+) -> None:
+    worker = start(*WORKER, "--slot", "0")
+    until("ready", worker.ready)
+    stranger = desk.connection.cluster.member(desk.plan.topic("desk"), 0)
+    given: list[Any] = []
+    lost: list[Any] = []
+
+    def poll(told: list[Any]) -> list[Any]:
+        fetched = stranger.poll(0.1)
+        error = fetched and fetched.error()
+        if error and error.code() == KafkaError._FATAL:
+            lost.append(error)
+        return told
+
+    stranger.subscribe([desk.plan.inputs[0].topic], on_assign=lambda _, parts: given.extend(parts))
+    until("its place is taken", lambda: poll(given))
+    until("it has its place again", lambda: poll(lost))
+    desk.announce(200)
+    until("an alert", lambda: desk.alerts() == ["UA0"])
+    stranger.close()
+    assert worker.end() == (0, "")
 
 
 def test_killed_worker_goes_on_at_once_and_writes_nothing_twice(desk: Desk, start: Start) -> None:
