@@ -38,6 +38,7 @@ NAMESPACE = "chaos"
 LEFT_BEHIND = ("workers", "worker-logs", "slots", "clocks")  # by the campaign before
 POLL_S = 0.02
 READY_S = 90.0
+FORGET_S = 330.0  # a group all of whose members were killed in a rebalance waits 300 s for them
 
 
 class TooLong(StreamsError):
@@ -133,7 +134,7 @@ class Ground:
 
     def reset(self) -> None:
         """Forget all that the flow wrote; its inputs stay, sealed by a new clock."""
-        wait_until("the flow forgotten", self._forget, READY_S)
+        wait_until("the flow forgotten", self._forget, FORGET_S)
         self._make_topics()
         inputs.close(self.connection, self.plan, self.partitions, self.last_ms)
         ends = self.cluster.ends(self.inputs)
