@@ -134,11 +134,11 @@ class Campaign:
             team.stop_all()
             self._compare(run, outcome)
         finally:
+            team.clean_up()  # first: whoever interrupts twice leaves no worker behind
             outcome.runs += 1
             outcome.records += run.records
             outcome.recoveries_s += run.recoveries_s
             ground.mend()
-            team.clean_up()
             for one in (witness, *run.others):
                 one.close()
 
