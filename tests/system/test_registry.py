@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -235,7 +236,8 @@ class Front:
                 self.send_header("Content-Length", str(len(answer)))
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
-                self.wfile.write(answer)
+                with contextlib.suppress(BrokenPipeError):  # who asked may not have waited
+                    self.wfile.write(answer)
 
             do_POST = do_PUT = do_GET  # noqa: N815
 
