@@ -7,6 +7,7 @@ that ends of itself, whether in peace, fenced or with an error, has ended.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -54,6 +55,8 @@ class _Supervisor:
             if self._fork():
                 return None
             assert self._child is not None
+            if self._asked:  # after the last look, and before there was a child to tell
+                self._forward()
             pid, status = os.waitpid(self._child, 0)
             self._child = None
             code = os.waitstatus_to_exitcode(status)
@@ -85,9 +88,11 @@ class _Supervisor:
     def _forward(self, *_: object) -> None:
         self._asked = True
         if self._child is not None:
-            os.kill(self._child, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has ended in this moment
+                os.kill(self._child, signal.SIGTERM)
 
     def _pause(self, seconds: float) -> None:
+        """Sleep in short steps: Python goes on with a sleep that a signal has interrupted."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._asked:
             time.sleep(PAUSE_POLL_S)

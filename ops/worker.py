@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from streams.hosted import Hosted
 
 HEAD_START_S, HEAD_START_POLL_S = 2.0, 0.02
-LOADED = (
+LOADED = (  # what a worker imports late, here or where it connects
     "ops.apply",
     "streams.app",
     "streams.flow",

@@ -11,7 +11,7 @@ from streams.errors import BrokerError, Evicted, Fenced, OutcomeUnknown
 from streams.merge import Stored
 from streams.settings import Settings
 
-FULL_WAIT_S = 0.01
+FULL_WAIT_S = 0.01  # how long to serve a producer when its queue is full
 END = KafkaError._PARTITION_EOF
 FENCED_CODES = {
     KafkaError._FENCED,

@@ -166,8 +166,7 @@ class FlowLoop:
         self._look_at = time.monotonic() + LOOK_S
         if not self.transaction.open and self.lag == 0:
             self.progressed_at = time.monotonic()  # having nothing to do is not being stuck
-        places = [(i.topic, number) for number in self.merges for i in self.plan.inputs]
-        self._ends.look(self._consumer, {place: TopicPartition(*place) for place in places})
+        self._ends.look(self._consumer, self.merges)
 
     def _patience(self) -> float:
         left = self.settings.idle_commit_ms / 1_000

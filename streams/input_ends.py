@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from streams.clients import places
 from streams.merge import Merge
 from streams.plan import Plan
 
@@ -16,12 +17,14 @@ class InputEnds:
         self._plan = plan
         self._ends: dict[tuple[str, int], int] = {}
 
-    def look(self, consumer: Any, places: Mapping[tuple[str, int], Any]) -> None:
-        """Note the ends. On the loop's thread, since a consumer serves one: another one would
-        starve.
+    def look(self, consumer: Any, numbers: Iterable[int]) -> None:
+        """Note the ends of these units. On the loop's thread, since a consumer serves one: another
+        one would starve.
         """
-        for place, asked in places.items():
-            self._ends[place] = consumer.get_watermark_offsets(asked, cached=True)[1]
+        inputs = [(plan.topic, number) for number in numbers for plan in self._plan.inputs]
+        for place in places(dict.fromkeys(inputs, 0)):
+            _, end = consumer.get_watermark_offsets(place, cached=True)
+            self._ends[(place.topic, place.partition)] = end
 
     def lags(self, merges: Mapping[int, Merge]) -> dict[tuple[str, int], int]:
         """Records not yet taken, by topic and partition."""

@@ -63,11 +63,7 @@ class Transaction:
         """Hand records to the producer, which sends them while others are made. Waits for a commit
         under way.
         """
-        self.settle()
-        if not self._producing:
-            with translated("begin_transaction"):
-                self._producer.begin_transaction()
-            self._producing = True
+        self._enter()
         produce = self._producer.produce
         with translated("produce"):
             for topic, key, value, headers in outputs:
@@ -77,9 +73,15 @@ class Transaction:
                     put(self._producer, topic, value, key, partition, headers=headers)
             self._producer.poll(0)
 
-    def commit(
-        self, offsets: list[TopicPartition], group: Any, then: Callable[[], None] = lambda: None
-    ) -> None:
+    def _enter(self) -> None:
+        """Have the producer in a transaction, once a commit under way has ended."""
+        self.settle()
+        if not self._producing:
+            with translated("begin_transaction"):
+                self._producer.begin_transaction()
+            self._producing = True
+
+    def commit(self, offsets: list[TopicPartition], group: Any, then: Callable[[], None]) -> None:
         """Begin to make everything that was written visible, and the offsets of what it was made
         from (KIP-447). `settle` says how that ends, and calls `then` if well.
         """
@@ -114,7 +116,7 @@ class Transaction:
         if self._producer is None:
             return
         try:
-            self.write(0, [])
+            self._enter()
             with translated("send_offsets_to_transaction"):
                 self._producer.send_offsets_to_transaction(
                     offsets, group, self._cluster.settings.commit_timeout_s

@@ -23,7 +23,7 @@ def works():
     print("works", os.getpid(), os.getppid(), flush=True)
 {work}
 """
-WAIT = "works(); time.sleep(600)"
+WAIT = "works(); time.sleep(600)"  # until a signal ends it, or the fixture does
 END = "works(); sys.exit(3)"
 IN_PEACE = """
 def ended(*_):
