@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ops.chaos import faults
+from ops.chaos.clock import lacks_clock, with_a_clock
 from ops.chaos.ground import Ground
 from ops.chaos.run import Run
 from ops.stack.ports import HOST
@@ -18,8 +18,6 @@ TAKEOVER_S = 12.0  # another worker takes over: session and transaction must tim
 BROKER_S = 30.0  # after the broker is ready again
 SHORT_COMMIT_S = 5
 SMALL_DISK_MB = 384
-CLOCK_LIBRARY = "libfaketime.so.1"
-CLOCK_FOLDERS = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
 Surroundings = Callable[[Ground, int], dict[str, str]]
 
 
@@ -32,33 +30,6 @@ def by_the_door(ground: Ground, slot: int) -> dict[str, str]:
     """Workers reach the broker by the proxy, and give a commit up sooner than usual."""
     bootstrap = f"{HOST}:{ground.door.port}"
     return {"DOA_BOOTSTRAP": bootstrap, "DOA_COMMIT_TIMEOUT_S": str(SHORT_COMMIT_S)}
-
-
-def with_a_clock(ground: Ground, slot: int) -> dict[str, str]:
-    """Each worker's wall clock goes by a file; its monotonic clock, as in life, does not."""
-    clock = ground.folder / "clocks" / str(slot)
-    clock.parent.mkdir(exist_ok=True)
-    clock.write_text("+0", encoding="utf-8")
-    return {
-        "LD_PRELOAD": str(clock_library()),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-
-
-def clock_library() -> Path | None:
-    """The library that lies about the time, where it is installed."""
-    folders = map(Path, CLOCK_FOLDERS)
-    return next((p for folder in folders for p in sorted(folder.rglob(CLOCK_LIBRARY))), None)
-
-
-def lacks_clock() -> str | None:
-    """What to do where there is no such library."""
-    if clock_library() is not None:
-        return None
-    return f"needs {CLOCK_LIBRARY}, which is not installed (apt-get install faketime)"
 
 
 def lacks_root() -> str | None:

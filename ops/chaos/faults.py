@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ops.chaos.clock import clock_of
 from ops.chaos.ground import wait_until
 from ops.chaos.run import NothingLeft, Run
 from ops.chaos.witness import Witness
@@ -166,8 +167,7 @@ def snapshot_kill(run: Run) -> None:
 def clock_jump(run: Run) -> None:
     """The clock of a worker jumps by an hour or a day, forth or back."""
     slot, units = run.busy()
-    clock = run.ground.folder / "clocks" / str(slot)
-    clock.write_text(run.random.choice(JUMPS), encoding="utf-8")
+    clock_of(run.ground, slot).write_text(run.random.choice(JUMPS), encoding="utf-8")
     run.progresses()
     if run.left(units):
         run.taken_over(run.left(units))
