@@ -5,7 +5,9 @@ fetched and processed meanwhile; nothing of that is produced before the commit h
 
 A producer whose transaction ended in doubt is never used again: a new one with the same id makes
 the broker finish or abort what was open (librdkafka lacks KIP-890), and what came of it is read
-from the committed offsets.
+from the committed offsets. The broker aborts a transaction that grows too old, and fences its
+producer as it fences one whose place another has taken. To tell them apart, nothing here waits for
+so long: what a broker that is away for a while has not answered by then is in doubt.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from streams.clients import put, translated
 from streams.errors import Fenced, StreamsError
 from streams.unit import Output
 
+ABORT_MARGIN_S = 1.0  # we give a transaction up so much earlier than the broker does
+WAIT_S_MIN = 0.001  # to ask without waiting; Kafka's client takes what is negative for endless
+
 
 class Transaction:
     """A batch, the commit of the one before it, and the producer that is renewed when in doubt.
@@ -37,6 +42,7 @@ class Transaction:
         self._id = transactional_id
         self._producer: Any = None
         self._producing = False  # the producer is in a transaction, which is not being committed
+        self._aborts_at = 0.0  # when the broker may give it up
         self._commit: Future[None] | None = None  # the one under way
         self._then: Callable[[], None] = lambda: None
 
@@ -80,6 +86,9 @@ class Transaction:
             with translated("begin_transaction"):
                 self._producer.begin_transaction()
             self._producing = True
+            self._aborts_at = (
+                time.monotonic() + self._cluster.settings.transaction_timeout_ms / 1_000
+            )
 
     def commit(self, offsets: list[TopicPartition], group: Any, then: Callable[[], None]) -> None:
         """Begin to make everything that was written visible, and the offsets of what it was made
@@ -96,11 +105,19 @@ class Transaction:
 
     def commit_now(self, producer: Any, offsets: list[TopicPartition], group: Any) -> None:
         """Commit, and wait for it."""
-        timeout_s = self._cluster.settings.commit_timeout_s
+        until = time.monotonic() + self._patience_s()
         with translated("send_offsets_to_transaction"):
-            producer.send_offsets_to_transaction(offsets, group, timeout_s)
+            producer.send_offsets_to_transaction(offsets, group, until - time.monotonic())
         with translated("commit_transaction"):
-            producer.commit_transaction(timeout_s)
+            producer.commit_transaction(max(until - time.monotonic(), WAIT_S_MIN))
+
+    def _patience_s(self) -> float:
+        """How long to wait for the broker's answer about the transaction. When it is too old
+        already, the worker stood still; whether it is fenced is for the broker to say.
+        """
+        patience: float = self._cluster.settings.commit_timeout_s
+        left = self._aborts_at - ABORT_MARGIN_S - time.monotonic()
+        return min(left, patience) if left > 0 else patience
 
     def settle(self, *, wait: bool = True) -> None:
         """Have done with a commit that has ended, or wait for its end; its error is raised here."""
@@ -136,7 +153,7 @@ class Transaction:
             if self._producing:
                 self._producing = False
                 with translated("abort_transaction"):
-                    self._producer.abort_transaction(self._cluster.settings.commit_timeout_s)
+                    self._producer.abort_transaction(self._patience_s())
         except Fenced:
             raise
         except StreamsError:

@@ -19,6 +19,7 @@ SLOW_READER_RECORDS = 20
 STORM_S = (5.0, 10.0)
 REJOIN_S = 60.0
 HALT_S = 60.0
+AWAY_S = (0.0, 8.0)  # with the time to start: now shorter, now longer than a transaction may take
 SNAPSHOT_S = 60.0
 JUMPS = ("+1h", "-1h", "+24h", "-24h")
 
@@ -66,16 +67,18 @@ def stolen_id(run: Run) -> None:
 
 
 def broker_kill(run: Run) -> None:
-    """Kill -9 the broker, and start it again."""
+    """Kill -9 the broker, and start it again after a while."""
     units = run.every()
     run.ground.kill_broker()
+    _pause(run, AWAY_S)
     run.recovers(units, run.ground.restart())
 
 
 def broker_restart(run: Run) -> None:
-    """Stop the broker in an orderly way, and start it again."""
+    """Stop the broker in an orderly way, and start it again after a while."""
     units = run.every()
     run.ground.stop_broker()
+    _pause(run, AWAY_S)
     run.recovers(units, run.ground.restart())
 
 
@@ -88,8 +91,7 @@ def rebalance_storm(run: Run) -> None:
     elif len(run.team.running) > 1:
         slot = run.random.choice(sorted(run.team.running))
         (run.team.kill if run.random.random() < 0.5 else run.team.stop)(slot)
-    next_at = time.monotonic() + run.random.uniform(*STORM_S)
-    run.until("the next gust", lambda: time.monotonic() > next_at, 2 * STORM_S[1])
+    _pause(run, STORM_S)
 
 
 def scale(run: Run) -> None:
@@ -205,3 +207,9 @@ def _without_registry(run: Run, strike: Callable[[], None], mend: Callable[[], f
         run.ground.registry_gate.mood = "well"
         at = mend()
     run.recovers(units, at)
+
+
+def _pause(run: Run, bounds_s: tuple[float, float]) -> None:
+    """Wait for as long as chance says, while no worker may die."""
+    until = time.monotonic() + run.random.uniform(*bounds_s)
+    run.until("the end of a pause", lambda: time.monotonic() > until, 2 * bounds_s[1])

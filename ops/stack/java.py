@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ops.stack.errors import JavaError
 
-# Kafka 4.3 asks for 17, but the classes of the registry 3.3 are compiled for 21.
+# Kafka 4.2 asks for 17, but the classes of the registry 3.3 are compiled for 21.
 JAVA_VERSION_MIN = 21
 VERSION_SECONDS_MAX = 20
 

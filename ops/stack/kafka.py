@@ -61,10 +61,6 @@ SETTINGS: Mapping[str, object] = {
     "transaction.max.timeout.ms": TRANSACTION_MS_MAX,
     "message.max.bytes": RECORD_BYTES_MAX,
     "replica.fetch.max.bytes": RECORD_BYTES_MAX,
-    # In an orderly stop the only node hands its leaders to nobody. A commit that is decided then is
-    # written as complete without its markers: Kafka takes partitions without a leader for deleted
-    # ones, and their readers wait for ever. Without the handing over a restart finishes the commit.
-    "controlled.shutdown.enable": "false",
     # A broker that was killed may register again only when its old session has ended.
     "broker.session.timeout.ms": BROKER_SESSION_MS,
     "broker.heartbeat.interval.ms": BROKER_HEARTBEAT_MS,

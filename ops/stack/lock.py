@@ -12,10 +12,11 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-KAFKA_VERSION = "4.3.1"
+# Not 4.3 or 4.4, which lose transaction markers: decision 8.
+KAFKA_VERSION = "4.2.2"
 REGISTRY_VERSION = "3.3.3"
 # Kafka's archive binds its logging to log4j; its Maven metadata leaves that binding out.
-LOGGER_VERSION = "2.25.4"
+LOGGER_VERSION = "2.25.5"
 
 LOCK_PATH = Path(__file__).with_name("stack.lock.json")
 

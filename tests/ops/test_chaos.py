@@ -11,11 +11,12 @@ import struct
 import threading
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops.chaos import cases
+from ops.chaos import clock
 from ops.chaos.cases import CASES
 from ops.chaos.checker import Differences, compare
 from ops.chaos.gates import EndTxnGate, RegistryGate
@@ -110,7 +111,10 @@ def test_soak_fails_when_memory_grows(growth: float, passed: bool) -> None:
 
 
 def test_scarce_tools_fail_a_case_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cases, "CLOCK_FOLDERS", ())
+    monkeypatch.setattr(clock, "COMPILER", "no-such-compiler")
+    monkeypatch.setattr(clock, "_faketime", lambda: Path("libfaketime.so.1"))
+    assert "apt-get install gcc" in str(CASES["clock_jump"].lacks())
+    monkeypatch.setattr(clock, "_faketime", lambda: None)
     assert "apt-get install faketime" in str(CASES["clock_jump"].lacks())
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     assert "root" in str(CASES["disk_full"].lacks())

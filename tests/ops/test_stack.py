@@ -25,14 +25,14 @@ from ops.stack.lock import Artifact, Lock
 from ops.stack.process import Server, spawn, stop
 from ops.stack.progress import PlainLines, Silence
 
-LOCK = Lock("4.3.1", "3.3.3", (), Artifact("io.apicurio:app:tar.gz:all:3.3.3", 1, "0" * 64))
+LOCK = Lock("4.2.2", "3.3.3", (), Artifact("io.apicurio:app:tar.gz:all:3.3.3", 1, "0" * 64))
 
 
 def remember(home: Path, **changes: object) -> None:
     ports = {"kafka": 29092, "controller": 29093, "registry": 28081}
     memory = {
         "format": 1,
-        "kafka_version": "4.3.1",
+        "kafka_version": "4.2.2",
         "registry_version": "3.3.3",
         "cluster_id": "AAAAAAAAQACEmOkGeqNWbg",
         "ports": ports,
@@ -55,7 +55,7 @@ def java_of_version(folder: Path, version: str) -> Path:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"kafka_version": "4.4.0"}, "holds data of Kafka 4.4.0, this doa runs 4.3.1"),
+        ({"kafka_version": "4.4.0"}, "holds data of Kafka 4.4.0, this doa runs 4.2.2"),
         ({"kafka_version": "3.9.0"}, "holds data of Kafka 3.9.0"),
         ({"registry_version": "3.4.0"}, "holds data of the registry 3.4.0"),
         ({"format": 2}, "has format 2, this doa writes format 1"),
@@ -71,7 +71,7 @@ def test_data_of_another_version_is_refused(
 
 def test_data_of_an_older_minor_version_is_taken_over(tmp_path: Path) -> None:
     remember(tmp_path, kafka_version="4.2.0")
-    assert begin(tmp_path, tmp_path / "cache", LOCK).kafka_version == "4.3.1"
+    assert begin(tmp_path, tmp_path / "cache", LOCK).kafka_version == "4.2.2"
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"format": 1}', '{"cluster_id": "x", "more": 1}'])

@@ -19,7 +19,7 @@ from ops.stack.lock import Artifact, Lock
 from ops.stack.ports import check_free, choose_port, is_free
 from ops.stack.process import Server, explain, find, spawn, stop
 
-LOCK = Lock("4.3.1", "3.3.3", (), Artifact("io.apicurio:app:tar.gz:all:3.3.3", 1, "0" * 64))
+LOCK = Lock("4.2.2", "3.3.3", (), Artifact("io.apicurio:app:tar.gz:all:3.3.3", 1, "0" * 64))
 
 
 @pytest.fixture
