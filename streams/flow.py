@@ -23,13 +23,12 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streams.assignment import units_in
+from streams.assignment import starts_of, units_in
 from streams.broker import Cluster
 from streams.clients import END, stored_of, translated
 from streams.codec import Codec
 from streams.errors import (
     OUTAGES,
-    BrokerError,
     DataError,
     Evicted,
     Fenced,
@@ -335,11 +334,7 @@ class FlowLoop:
         with translated("committed"):
             timeout = self.settings.transaction_timeout_ms / 1_000 + self.settings.request_timeout_s
             committed = self._consumer.committed([TopicPartition(t, n) for t, n in wanted], timeout)
-        for p in committed:
-            if p.error is not None:
-                raise BrokerError(f"{p.topic}[{p.partition}]: {p.error.str()}")
         horizons = self.cluster.ends(wanted)
-        starts = {(p.topic, p.partition): max(p.offset, 0) for p in committed}
         with contextlib.closing(self.cluster.log()) as log:
             for n in numbers:
                 unit = Unit(self.plan, n, self.partitions, partial(self._stable_ends.at_most, n))
@@ -347,12 +342,13 @@ class FlowLoop:
                 unit.refused = self.refused
                 unit.letters.watch = self.watches.of(n)
                 self.units[n] = unit
-                topics = [i.topic for i in self.plan.inputs]
-                self.merges[n] = Merge(
-                    [horizons[(t, n)] for t in topics],
-                    [starts[(t, n)] for t in topics],
-                    partial(intake, self.plan, n, self.partitions),
-                )
+        starts = starts_of(committed, {n: self.units[n].time_ms for n in numbers})
+        for n in numbers:
+            self.merges[n] = Merge(
+                [horizons[(i.topic, n)] for i in self.plan.inputs],
+                [starts[(i.topic, n)] for i in self.plan.inputs],
+                partial(intake, self.plan, n, self.partitions),
+            )
         places = [TopicPartition(t, n, starts[(t, n)]) for t, n in wanted]
         with translated("assign"):
             self._consumer.assign(places)

@@ -6,6 +6,7 @@ flow begins, so that a flow that was paused stays paused when its worker restart
 
 from __future__ import annotations
 
+import faulthandler
 import threading
 import time
 from concurrent.futures import Future
@@ -73,10 +74,16 @@ class Hosted:
         return f"flow {self.name}: {waiting}"
 
     def check(self) -> None:
-        """Raise what ended the loop, or Stuck when it stands still without a reason."""
+        """Raise what ended the loop, or Stuck when it stands still without a reason; where its
+        threads stand is written to stderr then.
+        """
         fault = self.fault()
-        if fault is not None:
-            raise (self.ended.exception() if self.ended.done() else None) or Stuck(fault)
+        if fault is None:
+            return
+        if self.ended.done():
+            raise self.ended.exception() or Stuck(fault)
+        faulthandler.dump_traceback()
+        raise Stuck(fault)
 
     def obey(self, command: ControlCommand) -> None:
         """Do what an operator asks."""

@@ -105,9 +105,10 @@ class Transaction:
 
     def commit_now(self, producer: Any, offsets: list[TopicPartition], group: Any) -> None:
         """Commit, and wait for it."""
-        until = time.monotonic() + self._patience_s()
+        patience = self._patience_s()
+        until = time.monotonic() + patience
         with translated("send_offsets_to_transaction"):
-            producer.send_offsets_to_transaction(offsets, group, until - time.monotonic())
+            producer.send_offsets_to_transaction(offsets, group, patience)
         with translated("commit_transaction"):
             producer.commit_transaction(max(until - time.monotonic(), WAIT_S_MIN))
 

@@ -143,7 +143,7 @@ def test_views_answer_while_a_loop_runs() -> None:
     assert [answers[path][0] for path in ("/table/", "/graph/", "/stats/")] == [404, 404, 404]
 
 
-def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not() -> None:
+def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not(capfd: pytest.CaptureFixture[str]) -> None:
     cluster: Any = SimpleNamespace(settings=Settings(), answers=lambda: True)
     loop = FlowLoop(Plan(DESK.flow("desk"), MemoryRegistry()), cluster, 0)
     hosted = Hosted(loop)
@@ -154,6 +154,7 @@ def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not() -> None:
     assert hosted.fault() == "flow desk: 5 records wait, and none was taken for 60 s"
     with pytest.raises(Stuck, match="5 records wait"):
         hosted.check()
+    assert "in check\n" in capfd.readouterr().err, "it says where the threads stand"
     cluster.answers = lambda: False
     assert hosted.fault() is None, "a broker that is away is no fault of the flow's"
     loop.pause("paused: by hand")
