@@ -77,11 +77,13 @@ class Cluster:
 
     def member(self, group: str, slot: int) -> Consumer:
         """The consumer of a flow: a static member of its group, so that a restart rejoins at
-        once.
+        once. Where it cannot go on it says so; to begin at the first record once more, as Kafka's
+        clients do after a broker has forgotten something, would take all events twice.
         """
         return self.consumer(
             group,
             **{
+                "auto.offset.reset": "error",
                 "group.instance.id": f"{group}.{slot}",
                 "session.timeout.ms": self.settings.session_timeout_ms,
                 "heartbeat.interval.ms": self.settings.session_timeout_ms // 4,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from streams.errors import BrokerError, Evicted, Fenced, OutcomeUnknown
 from streams.merge import Stored
@@ -13,6 +13,7 @@ from streams.settings import Settings
 
 FULL_WAIT_S = 0.01  # how long to serve a producer when its queue is full
 END = KafkaError._PARTITION_EOF
+FIRST = OFFSET_BEGINNING  # the first record that retention has left
 FENCED_CODES = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,

@@ -25,7 +25,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.assignment import starts_of, units_in
 from streams.broker import Cluster
-from streams.clients import END, stored_of, translated
+from streams.clients import END, FIRST, stored_of, translated
 from streams.codec import Codec
 from streams.errors import (
     OUTAGES,
@@ -349,7 +349,7 @@ class FlowLoop:
                 [starts[(i.topic, n)] for i in self.plan.inputs],
                 partial(intake, self.plan, n, self.partitions),
             )
-        places = [TopicPartition(t, n, starts[(t, n)]) for t, n in wanted]
+        places = [TopicPartition(t, n, starts[(t, n)] or FIRST) for t, n in wanted]
         with translated("assign"):
             self._consumer.assign(places)
             self._consumer.resume(places)  # a pause outlives its assignment
