@@ -73,7 +73,10 @@ def put(
 
 def stored_of(fetched: Any) -> Stored:
     """What was fetched as a record."""
-    headers = fetched.headers()
+    try:
+        headers = fetched.headers()
+    except (SystemError, UnicodeDecodeError):  # a header's name may be any bytes; such are not ours
+        headers = None
     return Stored(
         fetched.offset(),
         fetched.key(),

@@ -186,6 +186,10 @@ class Codec:
             return self._validate(fields)
         except pydantic.ValidationError as error:
             raise OutOfBounds(_first_fault(error)) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # a validator of the record's own, on what it did not foresee
+            raise OutOfBounds(f"{type(error).__name__}: {error}") from error
 
     def _writer(self, head: bytes) -> _Writer:
         """What decodes the values of one schema id. That an id is refused is remembered for a

@@ -165,7 +165,9 @@ class DeadLetters:
         headers = _headers(processor, value, error, cause)
         headers["error.flow"] = unit.plan.flow.name
         headers["error.code_version"] = unit.plan.flow.code_version
-        packed = [(name, text.encode()) for name, text in headers.items()]
+        packed = [
+            (name, text.encode("utf-8", "backslashreplace")) for name, text in headers.items()
+        ]
         packed.append(("error.parent", cause.parent))
         unit.outputs.append((self._topic, key, value, packed))
 
