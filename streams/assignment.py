@@ -7,10 +7,8 @@ from typing import Any
 
 from streams.errors import BrokerError
 
-Place = tuple[str, int]
 
-
-def units_in(places: Iterable[Place], topics: Collection[str]) -> list[int]:
+def units_in(places: Iterable[tuple[str, int]], topics: Collection[str]) -> list[int]:
     """The numbers of the units in assigned partitions; BrokerError when one lacks an input.
 
     >>> units_in([("left", 1), ("right", 1), ("right", 0), ("left", 0)], ["left", "right"])
@@ -29,14 +27,14 @@ def units_in(places: Iterable[Place], topics: Collection[str]) -> list[int]:
     return sorted(by_number)
 
 
-def starts_of(committed: Iterable[Any], times_ms: Mapping[int, int]) -> dict[Place, int]:
+def starts_of(committed: Iterable[Any], times_ms: Mapping[int, int]) -> dict[tuple[str, int], int]:
     """Where each input is read from, by Kafka's `committed` (-1001 where there is no offset).
     `times_ms` says how far the restored units have come, by partition.
 
     A unit that has come anywhere has committed offsets, for both are written as one; without them
     it would take everything once more. A broker that has just started may not know them yet.
     """
-    starts: dict[Place, int] = {}
+    starts: dict[tuple[str, int], int] = {}
     known: set[int] = set()
     for one in committed:
         if one.error is not None:

@@ -25,7 +25,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.assignment import starts_of, units_in
 from streams.broker import Cluster
-from streams.clients import END, FIRST, stored_of, translated
+from streams.clients import END, FIRST, places, stored_of, translated
 from streams.codec import Codec
 from streams.errors import (
     OUTAGES,
@@ -295,8 +295,8 @@ class FlowLoop:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Check that units are whole, and start from what is committed."""
-        places = ((p.topic, p.partition) for p in partitions)
-        self._assigned = self._reassigned = units_in(places, self._inputs)
+        given = ((p.topic, p.partition) for p in partitions)
+        self._assigned = self._reassigned = units_in(given, self._inputs)
         consumer.assign([])  # nothing is fetched before the state is restored
 
     def _on_revoke(self, consumer: Consumer, _: list[TopicPartition]) -> None:
@@ -349,10 +349,10 @@ class FlowLoop:
                 [starts[(i.topic, n)] for i in self.plan.inputs],
                 partial(intake, self.plan, n, self.partitions),
             )
-        places = [TopicPartition(t, n, starts[(t, n)] or FIRST) for t, n in wanted]
+        assigned = places({place: start or FIRST for place, start in starts.items()})
         with translated("assign"):
-            self._consumer.assign(places)
-            self._consumer.resume(places)  # a pause outlives its assignment
+            self._consumer.assign(assigned)
+            self._consumer.resume(assigned)  # a pause outlives its assignment
         self._reassigned = self._waits = None
         # The next transaction is short, so that readers see soon that the flow goes on.
         self._age_ms_max, self.progressed_at = self.settings.idle_commit_ms, time.monotonic()

@@ -6,8 +6,8 @@ fetched and processed meanwhile; nothing of that is produced before the commit h
 A producer whose transaction ended in doubt is never used again: a new one with the same id makes
 the broker finish or abort what was open (librdkafka lacks KIP-890), and what came of it is read
 from the committed offsets. The broker aborts a transaction that grows too old, and fences its
-producer as it fences one whose place another has taken. To tell them apart, nothing here waits for
-so long: what a broker that is away for a while has not answered by then is in doubt.
+producer as it fences one whose place another has taken. To tell them apart, no commit is waited
+for so long: what a broker that is away for a while has not answered by then is in doubt.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from ops.chaos.ground import Ground
@@ -45,6 +46,7 @@ def lacks_clock() -> str | None:
     return None
 
 
+@cache
 def _faketime() -> Path | None:
     return next((p for folder in FOLDERS for p in sorted(Path(folder).rglob(FAKETIME))), None)
 

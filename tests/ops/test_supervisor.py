@@ -14,7 +14,7 @@ import pytest
 from ops.supervisor import pause_s
 
 SCRIPT = """
-import os, signal, sys, time
+import os, signal, sys
 from ops.supervisor import supervise
 code = supervise(lambda: print("loaded", flush=True))
 if code is not None:
@@ -23,7 +23,7 @@ def works():
     print("works", os.getpid(), os.getppid(), flush=True)
 {work}
 """
-WAIT = "works(); time.sleep(600)"  # until a signal ends it, or the fixture does
+WAIT = "works(); signal.pause()"
 END = "works(); sys.exit(3)"
 IN_PEACE = """
 def ended(*_):
@@ -31,7 +31,7 @@ def ended(*_):
     sys.exit(7)
 signal.signal(signal.SIGTERM, ended)
 works()
-time.sleep(600)
+signal.pause()
 """
 END_S = 20.0
 

@@ -245,6 +245,15 @@ def test_refusal_is_a_dead_letter_that_says_all_about_it() -> None:
     }
 
 
+def test_refusal_whose_text_is_no_unicode_is_a_dead_letter_too() -> None:
+    @transform(reads=Tick, writes=Total)
+    def refuses(record: Tick) -> Iterable[Total]:
+        raise Refusal("a bad city: \ud800")
+
+    (letter,) = driver(refuses).run([tick("1", 0)]).dead_letters
+    assert letter.headers["error.message"] == b"a bad city: \\ud800"
+
+
 def test_fault_of_a_processor_writes_nothing_and_changes_nothing() -> None:
     @fold(reads=Tick, writes=Total, state=Sum, key="place")
     def stumbles(state: Sum | None, record: Tick) -> Any:

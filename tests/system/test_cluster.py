@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from ops.connect import Connection
 from ops.stack import Stack
@@ -53,6 +53,22 @@ def test_committed_says_where_a_group_is_and_nothing_of_what_it_has_not_committe
     producer.commit_transaction()
     after = {(topic, 0): 8, (topic, 1): 1}  # once the marker has come through, which nobody awaits
     until("the offsets committed", lambda: cluster.committed(group, places) == after)
+    member.close()
+
+
+def test_member_whose_position_is_refused_says_so_and_does_not_begin_anew(
+    connection: Connection, until: Callable[..., Any]
+) -> None:
+    cluster, topic = connection.cluster, connection.settings.namespace
+    cluster.create({topic: (1, {})})
+    producer = cluster.producer()
+    producer.produce(topic, b"first", partition=0)
+    producer.flush()
+    member = cluster.member(f"{topic}.group", 0)
+    member.assign([TopicPartition(topic, 0, 2)])  # behind the end
+    (found,) = until("an answer", lambda: member.consume(1, 0.1))
+    assert found.error() is not None
+    assert found.error().code() == KafkaError._AUTO_OFFSET_RESET
     member.close()
 
 
