@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from faust.transport.drivers import aiokafka
@@ -28,6 +29,11 @@ class CommittedThread(aiokafka.AIOKafkaConsumerThread):
         )
         consumer._isolation_level = "read_committed"
         return consumer
+
+    def _stopped_set(self) -> None:
+        """Ask the thread to end; one that a crash has ended has closed its event loop already."""
+        with contextlib.suppress(RuntimeError):
+            super()._stopped_set()
 
 
 CommittedTransport.Consumer = CommittedConsumer

@@ -161,6 +161,16 @@ def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not(capfd: pytest.CaptureFix
     assert (hosted.reason, hosted.fault()) == ("paused: by hand", None)
 
 
+def test_faust_thread_that_a_crash_has_ended_is_stopped_in_peace(app: Host) -> None:
+    app.loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(app.loop)
+    consumer: Any = app.consumer
+    consumer._thread.thread_loop.close()
+    consumer._thread._stopped_set()
+    asyncio.set_event_loop(None)
+    app.loop.close()
+
+
 def test_bridge_writes_no_stream_that_has_a_writer_and_no_other_record(app: Host) -> None:
     alert = LateAlert(airport="EWR", flight="UA1", announced_ms=0)
     with pytest.raises(TopologyError, match=r"desk\.alert\.late is written by late; a derived"):
