@@ -32,6 +32,7 @@ HEAD_START_S, HEAD_START_POLL_S = 2.0, 0.02
 LOADED = (  # what a worker imports late, here or where it connects
     "ops.apply",
     "streams.app",
+    "streams.asked_aside",
     "streams.flow",
     "streams.hosted",
     "streams.plan",
@@ -137,6 +138,7 @@ def _hosted(
     slots: dict[str, Slot],
     source_options: dict[str, Any],
 ) -> list[Hosted]:
+    from streams.asked_aside import AskedAside
     from streams.flow import FlowLoop
     from streams.hosted import Hosted
     from streams.plan import Plan
@@ -144,7 +146,8 @@ def _hosted(
 
     cluster, registry = connection.cluster, connection.registry
     if flow.steps:
-        plan = Plan(flow, registry, connection.settings.namespace, connection.keys)
+        asked = AskedAside(registry)
+        plan = Plan(flow, asked, connection.settings.namespace, connection.keys)
         return [Hosted(FlowLoop(plan, cluster, slots[flow.name].number))]
     return [
         Hosted(SourceLoop(topology, flow, source, cluster, registry, **source_options))

@@ -122,7 +122,11 @@ class Cluster:
         return producer
 
     def ends(
-        self, partitions: Iterable[tuple[str, int]], *, committed: bool = False
+        self,
+        partitions: Iterable[tuple[str, int]],
+        *,
+        committed: bool = False,
+        timeout_s: float | None = None,
     ) -> dict[tuple[str, int], int]:
         """End offsets, open transactions included; or the last stable offsets, which they are not
         part of.
@@ -131,13 +135,14 @@ class Cluster:
         if not asked:
             return {}
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        timeout = self.settings.request_timeout_s if timeout_s is None else timeout_s
         for last in (False, True):
             try:
                 with translated("list_offsets"):
                     futures = self.admin().list_offsets(
                         asked,
                         isolation_level=level,
-                        request_timeout=self.settings.request_timeout_s,
+                        request_timeout=timeout,
                     )
                     return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}
             except BrokerError:
@@ -172,14 +177,10 @@ class Cluster:
     def settle(self, topics: dict[str, dict[str, str]]) -> None:
         """Set settings of topics, leaving their others alone."""
         resources = []
+        kind, verb = ConfigResource.Type.TOPIC, AlterConfigOpType.SET
         for name, settings in topics.items():
-            operation = AlterConfigOpType.SET
-            entries = [
-                ConfigEntry(k, v, incremental_operation=operation) for k, v in settings.items()
-            ]
-            resources.append(
-                ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
-            )
+            entries = [ConfigEntry(k, v, incremental_operation=verb) for k, v in settings.items()]
+            resources.append(ConfigResource(kind, name, incremental_configs=entries))
         self._each(self.admin().incremental_alter_configs(resources) if resources else {})
 
     def delete(self, topics: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
@@ -45,6 +45,31 @@ class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
         raise BrokerError(text) from error
 
 
+class Callbacks:
+    """Keeps the errors of what a consumer calls back: one that is raised within `consume` loses
+    what that has fetched, and with it the news that the consumer has ended for good.
+    """
+
+    def __init__(self) -> None:
+        self._error: Exception | None = None
+
+    def __call__(self, verb: str, function: Callable[..., None]) -> Callable[..., None]:
+        def called(*arguments: Any) -> None:
+            try:
+                with translated(verb):
+                    function(*arguments)
+            except Exception as error:
+                self._error = self._error or error
+
+        return called
+
+    def check(self) -> None:
+        """Raise the first that was kept."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+
 def _is_evicted(cause: KafkaError) -> bool:
     """Whether a static member lost its place: of a consumer, librdkafka says so only in the text of
     a fatal error.
@@ -52,6 +77,16 @@ def _is_evicted(cause: KafkaError) -> bool:
     if cause.code() == KafkaError.FENCED_INSTANCE_ID:
         return True
     return bool(cause.code() == KafkaError._FATAL and "Static consumer fenced" in cause.str())
+
+
+def raise_worst(failed: Sequence[KafkaError]) -> None:
+    """Raise one of the errors that a fetch came with, first what ends the consumer for good:
+    librdkafka tells of that once, and gives nothing any more.
+    """
+    if failed:
+        ended = (error for error in failed if error.code() == KafkaError._FATAL)
+        with translated("consume"):
+            raise KafkaException(next(ended, failed[0]))
 
 
 def places(starts: Mapping[tuple[str, int], int]) -> list[TopicPartition]:

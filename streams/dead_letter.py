@@ -170,6 +170,7 @@ class DeadLetters:
         ]
         packed.append(("error.parent", cause.parent))
         unit.outputs.append((self._topic, key, value, packed))
+        unit.bytes_out += len(value or b"")
 
 
 def _headers(processor: str, value: bytes | None, error: DataError, cause: Cause) -> dict[str, str]:

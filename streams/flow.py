@@ -21,11 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from streams.assignment import starts_of, units_in
+from streams.backpressure import Backpressure
 from streams.broker import Cluster
-from streams.clients import END, FIRST, places, stored_of, translated
+from streams.clients import END, FIRST, Callbacks, places, raise_worst, stored_of, translated
 from streams.codec import Codec
 from streams.errors import (
     OUTAGES,
@@ -52,7 +53,7 @@ YOUNG, ALL = 1, 2  # garbage is collected after a batch, never during one: what 
 COLLECT_ALL_COMMITS = 500
 OUTPUTS_CHUNK = 500  # records handed to the producer at once: it sends while the unit goes on
 LOOKUPS_MAX = 8  # that are asked of the registry at once
-LOOK_S = 0.5  # how old the ends are that `lags` goes by
+LOOK_S = 0.5  # between two looks at what changes slowly
 
 
 class FlowLoop:
@@ -77,7 +78,7 @@ class FlowLoop:
         self._inputs = {i.topic: n for n, i in enumerate(plan.inputs)}
         self._taken, self._starved, self._look_at = 0, True, 0.0
         self._age_ms_max = 0  # of a transaction; see `_restore_units`
-        self._asleep: set[tuple[str, int]] = set()
+        self._backpressure = Backpressure(plan, self.settings)
         self._ends = InputEnds(plan)
         self._assigned: list[int] | None = None  # our partitions, None between assignments
         self._reassigned: list[int] | None = None  # those whose units are yet to be restored
@@ -103,7 +104,8 @@ class FlowLoop:
     @property
     def reason(self) -> str | None:
         """Why no records are taken; None while they are."""
-        return self._waits or self._told
+        waits = (merge.waits for merge in list(self.merges.values()) if merge.waits)
+        return self._waits or self._told or next(waits, None)
 
     @property
     def lag(self) -> int:
@@ -152,8 +154,9 @@ class FlowLoop:
         self._fetch(0.0 if ready else self._patience())
         if self._reassigned is not None:
             self._restore_units()
-        for number, merge in self.merges.items():
-            self._process(self.units[number], merge)
+        for number in self._in_turn():
+            self._process(self.units[number], self.merges[number])
+        self._backpressure.look(self._consumer, self.merges)
         self.transaction.settle(wait=False)
         if self.transaction.open and self._due():
             self._commit()
@@ -161,8 +164,10 @@ class FlowLoop:
             self._look()
 
     def _look(self) -> None:
-        """Note where the inputs end, now and then."""
+        """Note where the inputs end, now and then, and try what waits for the registry."""
         self._look_at = time.monotonic() + LOOK_S
+        for merge in self.merges.values():
+            merge.retry()
         if not self.transaction.open and self.lag == 0:
             self.progressed_at = time.monotonic()  # having nothing to do is not being stuck
         self._ends.look(self._consumer, self.merges)
@@ -177,16 +182,26 @@ class FlowLoop:
         full = self._taken >= self.settings.batch_records_max
         heavy = sum(u.bytes_out for u in self.units.values()) >= self.settings.batch_bytes_max
         idle = self._starved and not any(m.ready for m in self.merges.values())
-        old = self.transaction.age_ms >= (
-            self.settings.idle_commit_ms if idle else self._age_ms_max
-        )
-        return full or heavy or old or self._paused.is_set()
+        rests = idle and self.transaction.age_ms >= self.settings.idle_commit_ms
+        return full or heavy or rests or self._ends_now
+
+    @property
+    def _ends_now(self) -> bool:
+        """Whether no more is taken: by an operator's wish, or as the batch is old enough."""
+        old = self.transaction.open and self.transaction.age_ms >= self._age_ms_max
+        return old or self._paused.is_set()
+
+    def _in_turn(self) -> list[int]:
+        """The units, after each commit another one first: a whole batch may be of the first."""
+        numbers = list(self.merges)
+        first = self.commits % max(len(numbers), 1)
+        return numbers[first:] + numbers[:first]
 
     def _process(self, unit: Unit, merge: Merge) -> None:
-        """Take what the merge gives, up to the size of a batch or to a pause."""
-        room = 0 if self._paused.is_set() else self.settings.batch_records_max - self._taken
-        taken = 0
-        while taken < room:
+        """Take what the merge gives, until the batch is full or old, or to a pause."""
+        taken, room = 0, self.settings.batch_records_max - self._taken
+        bytes_max = self.settings.batch_bytes_max
+        while taken < room and unit.bytes_out < bytes_max and not self._ends_now:
             item = merge.pop()
             if item is None:
                 break
@@ -196,15 +211,9 @@ class FlowLoop:
             taken += 1
             if unit.letters.excess is not None:
                 self.pause(unit.letters.take_excess())
-                break
             if len(unit.outputs) >= OUTPUTS_CHUNK and not self.transaction.committing:
                 self.transaction.write(unit.partition, unit.take_outputs())
-                if self.transaction.age_ms > self._age_ms_max:
-                    break
         self._taken += taken
-        for source, queue in enumerate(merge.queues):
-            if self._asleep and len(queue) * 2 < self.settings.queue_records_max:
-                self._wake(self.plan.inputs[source].topic, unit.partition)
 
     def _fetch(self, patience_s: float) -> None:
         """Hand what has arrived to the merges; wait for a first record, never for a full fetch."""
@@ -212,14 +221,13 @@ class FlowLoop:
         if messages:
             messages += self._consumer.consume(self.settings.fetch_records - 1, 0.0)
         self._starved = len(messages) < self.settings.fetch_records
+        failed = []
         for message in messages:
             error, topic, number = message.error(), message.topic(), message.partition()
-            merge = self.merges.get(number)
             if error is not None and error.code() != END:
-                if error.fatal() or not error.retriable():
-                    with translated("consume"):
-                        raise KafkaException(error)
+                failed.append(error)
                 continue
+            merge = self.merges.get(number)
             if merge is None or self._reassigned is not None:
                 continue  # fetched before a rebalance; it will be fetched again
             source = self._inputs[topic]
@@ -227,18 +235,8 @@ class FlowLoop:
                 merge.reached(source, message.offset())
                 continue
             merge.push(source, stored_of(message))
-            if len(merge.queues[source]) >= self.settings.queue_records_max:
-                self._sleep(topic, number)
-
-    def _sleep(self, topic: str, number: int) -> None:
-        if (topic, number) not in self._asleep:
-            self._asleep.add((topic, number))
-            self._consumer.pause([TopicPartition(topic, number)])
-
-    def _wake(self, topic: str, number: int) -> None:
-        if (topic, number) in self._asleep:
-            self._asleep.discard((topic, number))
-            self._consumer.resume([TopicPartition(topic, number)])
+        raise_worst(failed)
+        self._callbacks.check()
 
     def _commit(self) -> None:
         """Write state and journal, and begin to make everything of this batch visible together."""
@@ -282,8 +280,12 @@ class FlowLoop:
             fenced.result()
         self._consumer = self.cluster.member(self.group, self.slot)
         topics = [i.topic for i in self.plan.inputs]
+        self._callbacks = Callbacks()
         self._consumer.subscribe(
-            topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            topics,
+            on_assign=self._callbacks("assign", self._on_assign),
+            on_revoke=self._callbacks("revoke", self._on_revoke),
+            on_lost=self._callbacks("lost", self._on_lost),
         )
         self._waits = "waiting for partitions"
 
@@ -303,10 +305,13 @@ class FlowLoop:
         """Commit what is in hand, or leave no trace of it; then give the partitions up."""
         try:
             self._commit_all()
+        except Fenced:
+            raise
         except StreamsError:
             self.transaction.give_up()
-        self._drop_units()
-        consumer.unassign()
+        finally:
+            self._drop_units()
+            consumer.unassign()
 
     def _on_lost(self, consumer: Consumer, _: list[TopicPartition]) -> None:
         """Forget everything; the broker may be gone, so that even an abort would have to wait."""
@@ -322,7 +327,7 @@ class FlowLoop:
     def _forget_state(self) -> None:
         self.tally.drop(self.units)
         self.merges, self._taken = {}, 0
-        self._asleep.clear()
+        self._backpressure.forget()
 
     def _restore_units(self) -> None:
         """Build the units of all assigned partitions from their topics."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
+from streams.errors import RegistryError, Unregistered
+
 NO_TIME = -1  # what cannot be decoded has no event time: it is taken as soon as it is the head
 
 
@@ -49,17 +51,21 @@ class Merge:
     """Queues of one unit, one per input topic in the order of their rank at equal event time.
 
     Records wait as bytes; `decode(source, stored)` is called when one becomes the head of its
-    queue.
+    queue. A head that cannot be decoded while the registry is away holds up all inputs until
+    `retry`; `waits` says why.
     """
 
     def __init__(
         self, horizons: list[int], positions: list[int], decode: Callable[[int, Stored], Input]
     ) -> None:
         self.queues: list[deque[Stored]] = [deque() for _ in horizons]
+        self.waiting_bytes = [0] * len(horizons)  # of the values in each queue
         self.horizons = horizons
         self.positions = positions
         self._decode = decode
         self._heads: list[tuple[int, int, Input]] = []
+        self._undecoded: dict[int, Stored] = {}
+        self.waits: str | None = None
         self._blocked = {i for i, p in enumerate(positions) if p < horizons[i]}
         self._idle = [True] * len(horizons)
 
@@ -72,6 +78,7 @@ class Merge:
             self._set_head(source, stored)
         else:
             self.queues[source].append(stored)
+            self.waiting_bytes[source] += len(stored.value or b"")
 
     def reached(self, source: int, offset: int) -> None:
         """Note that an input holds nothing below `offset` that was not pushed (an end-of-partition
@@ -82,17 +89,31 @@ class Merge:
             self._blocked.discard(source)
 
     def _set_head(self, source: int, stored: Stored) -> None:
-        item = self._decode(source, stored)
+        try:
+            item = self._decode(source, stored)
+        except Unregistered:
+            raise
+        except RegistryError as error:
+            self._undecoded[source], self.waits = stored, f"outage: {error}"
+            return
         heappush(self._heads, (item.time_ms, source, item))
+
+    def retry(self) -> None:
+        """Try again to decode what could not be."""
+        undecoded, self._undecoded, self.waits = self._undecoded, {}, None
+        for source, stored in undecoded.items():
+            self._set_head(source, stored)
 
     def pop(self) -> Input | None:
         """The next record, or None while an input that may hold an earlier one is empty."""
-        if self._blocked or not self._heads:
+        if not self.ready:
             return None
         _, source, item = heappop(self._heads)
         queue = self.queues[source]
         if queue:
-            self._set_head(source, queue.popleft())
+            stored = queue.popleft()
+            self.waiting_bytes[source] -= len(stored.value or b"")
+            self._set_head(source, stored)
         else:
             self._idle[source] = True
             if self.positions[source] < self.horizons[source]:
@@ -102,7 +123,7 @@ class Merge:
     @property
     def ready(self) -> bool:
         """Whether `pop` has a record to give."""
-        return not self._blocked and bool(self._heads)
+        return bool(self._heads) and not self._blocked and self.waits is None
 
     def behind(self, source: int, end: int) -> int:
         """Records of an input that were not taken, if it ends at `end`."""

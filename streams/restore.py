@@ -17,6 +17,7 @@ from streams.codec import Codec
 from streams.errors import OUTAGES, SnapshotError
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
+from streams.seen import Page
 from streams.snapshot import open_model
 from streams.snapshot_log import Parts, last_two, whole_snapshots
 from streams.steps import FoldStep, LearnerStep
@@ -68,17 +69,24 @@ def restore(unit: Unit, log: Log) -> None:
         if isinstance(step, FoldStep)
         for i, store in enumerate(step.stores)
     }
+    seen: dict[str, dict[Page, list[str]]] = {}
     for key, stored in latest.items():
         processor, _, rest = key.decode().partition("/")
         if processor == "unit":
             _restore_unit(unit, stored.value)
         elif processor == "seen":
-            _restore_seen(unit, rest, stored.value)
+            if stored.value:
+                name, hour, page = rest.split("/")
+                ids = plan.seen_codec.decode(stored.value).ids
+                seen.setdefault(name, {})[int(hour), int(page)] = ids
         elif stored.value:
             table, _, name = rest.partition("/")
             found = tables.get(f"{processor}/{table}/")
             if found is not None:  # else it is of a table that is declared no more
                 _restore_entry(unit, *found, name, stored)
+    for name, pages in seen.items():
+        if name in unit.seen:  # else nobody asks for that any more
+            unit.seen[name].restore(pages)
     heapify(unit.timers)
     examples = Examples(log, unit.partition)
     for step in unit.steps:
@@ -105,14 +113,6 @@ def _restore_unit(unit: Unit, value: bytes | None) -> None:
     for step in unit.steps:
         if isinstance(step, LearnerStep):
             step.generation = state.generations.get(step.name, 0)
-
-
-def _restore_seen(unit: Unit, rest: str, value: bytes | None) -> None:
-    """Take back an hour of ids of an input."""
-    name, _, hour = rest.partition("/")
-    if name in unit.seen:
-        ids = unit.plan.seen_codec.decode(value).ids if value else []
-        unit.seen[name].restore(int(hour), ids)
 
 
 def _restore_entry(

@@ -1,8 +1,8 @@
 """The unique fields of recent events, so that a second event with the same one is refused.
 
-They are kept by the hour that the unit's time had reached: an hour is one entry of the changelog,
-written when it changed and deleted when it is older than the stream declares. When an event is
-forgotten depends on time alone, never on when a batch ends and the entry is deleted.
+They are kept by the hour that the unit's time had reached. An hour is written to the changelog in
+pages, of which only the last changes, and deleted when it is older than the stream declares. When
+an event is forgotten depends on time alone, never on when a batch ends and the pages are deleted.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from schemas.record import Record
 from streams.plan import InputPlan
 
 HOUR_MS = 3_600_000
+PAGE_VALUES_MAX, PAGE_CHARACTERS_MAX = 2_000, 250_000  # a value may go beyond the latter
+
+Page = tuple[int, int]  # the hour, and which page of it
 
 
 class Seen:
@@ -25,8 +28,9 @@ class Seen:
         self.hours_max = plan.unique_hours
         self._value_of = attrgetter(plan.unique)
         self._values: dict[str, int] = {}
-        self._hours: dict[int, list[str]] = {}
-        self._dirty: dict[int, None] = {}
+        self._hours: dict[int, list[list[str]]] = {}  # pages of values
+        self._characters = 0  # in the last page of the last hour
+        self._dirty: dict[Page, None] = {}
 
     def first_sight(self, record: Record, time_ms: int) -> bool:
         """Note an event, at the time that its unit reaches with it; False when its unique field is
@@ -38,29 +42,43 @@ class Seen:
         if noted is not None and noted >= hour - self.hours_max:
             return False
         self._values[value] = hour
-        self._hours.setdefault(hour, []).append(value)
-        self._dirty[hour] = None
+        self._note(hour, value)
         return True
 
-    def flush(self, time_ms: int) -> list[tuple[int, list[str] | None]]:
-        """Hours that changed, with their values, or None for hours that are forgotten."""
-        changes: list[tuple[int, list[str] | None]] = [(h, self._hours[h]) for h in self._dirty]
+    def _note(self, hour: int, value: str) -> None:
+        if hour not in self._hours:
+            self._hours[hour], self._characters = [[]], 0
+        pages = self._hours[hour]
+        full = len(pages[-1]) >= PAGE_VALUES_MAX or self._characters >= PAGE_CHARACTERS_MAX
+        if full:
+            pages.append([])
+            self._characters = 0
+        pages[-1].append(value)
+        self._characters += len(value)
+        self._dirty[hour, len(pages) - 1] = None
+
+    def flush(self, time_ms: int) -> list[tuple[Page, list[str] | None]]:
+        """Pages that changed, with their values, or None for those that are forgotten."""
+        changes: list[tuple[Page, list[str] | None]] = [
+            ((hour, number), self._hours[hour][number]) for hour, number in self._dirty
+        ]
         self._dirty.clear()
         oldest = time_ms // HOUR_MS - self.hours_max
         for hour in [h for h in self._hours if h < oldest]:
+            changes += [((hour, number), None) for number in range(len(self._hours[hour]))]
             self._forget(hour)
-            changes.append((hour, None))
         return changes
 
-    def restore(self, hour: int, values: list[str]) -> None:
-        """Take back what the changelog holds of an hour."""
-        self._forget(hour)
-        if values:
-            self._hours[hour] = values
+    def restore(self, pages: dict[Page, list[str]]) -> None:
+        """Take back what the changelog holds."""
+        for (hour, _), values in sorted(pages.items()):
+            self._hours.setdefault(hour, []).append(values)
+            self._characters = sum(map(len, values))
             for value in values:
-                self._values[value] = max(hour, self._values.get(value, hour))
+                self._values[value] = hour
 
     def _forget(self, hour: int) -> None:
-        for value in self._hours.pop(hour, ()):
-            if self._values[value] == hour:  # else it was seen again, later
-                del self._values[value]
+        for page in self._hours.pop(hour, ()):
+            for value in page:
+                if self._values[value] == hour:  # else it was seen again, later
+                    del self._values[value]

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     queue_records_max: int = Field(
         12_000, ge=1, description="Fetched records that wait, per input."
     )
+    queue_bytes_max: int = Field(16_000_000, ge=1, description="Bytes that wait, per input.")
     fetch_records: int = Field(2_000, ge=1, description="Records taken from the consumer at once.")
     redrive_records_max: int = Field(
         500, ge=1, description="Dead letters that are asked for in one transaction."

@@ -42,6 +42,7 @@ class Transaction:
         self._id = transactional_id
         self._producer: Any = None
         self._producing = False  # the producer is in a transaction, which is not being committed
+        self._in_doubt = False  # what came of the producer's transaction, which only a new one ends
         self._aborts_at = 0.0  # when the broker may give it up
         self._commit: Future[None] | None = None  # the one under way
         self._then: Callable[[], None] = lambda: None
@@ -58,8 +59,10 @@ class Transaction:
 
     def renew(self) -> None:
         """Have a producer of which nothing is in doubt; a new one fences its predecessor."""
-        if self._producer is None:
+        if self._producer is None or self._in_doubt:
+            self._producer = None
             self._producer = self._cluster.producer(self._id)
+            self._producing = self._in_doubt = False
 
     def begin(self) -> None:
         """Open it; with records in hand only, since an open transaction holds up readers."""
@@ -151,7 +154,7 @@ class Transaction:
         self.open = False
         try:
             self.settle()
-            if self._producing:
+            if self._producing and not self._in_doubt:
                 self._producing = False
                 with translated("abort_transaction"):
                     self._producer.abort_transaction(self._patience_s())
@@ -161,9 +164,12 @@ class Transaction:
             self.give_up()
 
     def give_up(self) -> None:
-        """Use this producer no more: the broker may be gone, and an abort would wait for it."""
-        self.open = self._producing = False
-        self._producer = self._commit = None
+        """Use this producer no more, but to `prove`: an abort would wait for a broker that may be
+        gone.
+        """
+        self.open = False
+        self._commit = None
+        self._in_doubt = True
 
 
 def _resolve(future: Future[None], function: Callable[..., None], *arguments: Any) -> None:

@@ -151,7 +151,7 @@ class Unit:
                     if self.refused and (step.name, trigger[0]) in self.refused:
                         raise self.refused[(step.name, trigger[0])]
                     step.run(record, trigger)
-                except (Rollback, *OUTAGES):
+                except (Rollback, MemoryError, *OUTAGES):
                     raise
                 except Exception as error:  # what a processor raises is its author's; it is kept
                     step.refuse(record, trigger, fault_of(error))
@@ -245,9 +245,9 @@ class Unit:
                 for key, value, head in store.flush():
                     outputs.append((changelog, key, value, [(STATE_HEADER, head)] if value else []))
         for seen in self.seen.values():
-            for hour, ids in seen.flush(self.time_ms):
+            for (hour, page), ids in seen.flush(self.time_ms):
                 value = None if ids is None else self.plan.seen_codec.encode(SeenIds(ids=ids))
-                outputs.append((changelog, f"seen/{seen.name}/{hour}", value, []))
+                outputs.append((changelog, f"seen/{seen.name}/{hour}/{page}", value, []))
         state = UnitState(
             time_ms=self.time_ms,
             written={e.name: e.n for e in self.edges.values()},

@@ -151,7 +151,7 @@ def test_state_that_is_returned_as_it_came_is_not_written() -> None:
 def test_entry_that_came_and_went_in_a_batch_leaves_no_trace() -> None:
     ran = driver(adding(expires=10)).run([tick("1", 0), tick("2", 1, 0)])
     assert [s.key for s in ran.stored("toy-changelog")] == [
-        b"seen/toy.event.tick/0",
+        b"seen/toy.event.tick/0/0",
         b"unit",
     ]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.errors import RegistryError
 from streams.merge import NO_TIME, Input, Merge, Stored
 
 
@@ -113,3 +114,24 @@ def test_order_does_not_depend_on_how_the_records_were_fetched(
         if data.draw(st.booleans()):
             order += taken(in_pieces)
     assert order + taken(in_pieces) == expected
+
+
+def test_head_that_the_registry_does_not_know_yet_holds_up_all_inputs() -> None:
+    away = [True]
+
+    def asking(source: int, record: Stored) -> Input:
+        if source == 1 and away:
+            raise RegistryError("away")
+        return decode(source, record)
+
+    merge = Merge([0, 0], [0, 0], asking)
+    merge.push(0, stored(0, 10))
+    merge.push(1, stored(0, 5))
+    merge.push(1, stored(1, 7))
+    assert (merge.waits, merge.ready, merge.pop()) == ("outage: away", False, None)
+    merge.retry()
+    assert merge.waits == "outage: away"
+    away.clear()
+    merge.retry()
+    assert merge.waits is None
+    assert taken(merge) == [(1, 5), (1, 7), (0, 10)]

@@ -32,6 +32,7 @@ from streams.errors import (
     UnknownSchema,
     UnsafeSchema,
 )
+from streams.partition import partition_of
 from streams.registry import UNKNOWN_PAUSE_S, UNKNOWN_WAITS, ConfluentRegistry
 
 pytestmark = pytest.mark.broker
@@ -313,16 +314,18 @@ def test_an_outage_of_any_kind_is_never_the_records_fault(
     registry.close()
 
 
-def test_a_worker_waits_for_a_registry_that_is_down_and_dead_letters_nothing(
+def test_a_unit_waits_for_a_registry_that_is_down_and_the_others_go_on(
     flights: Callable[[int], Any],
     start: Callable[..., Any],
     until: Callable[..., Any],
     connection: Connection,
     front: Front,
 ) -> None:
-    system = flights(1)
+    system = flights(2)
     worker = start("worker", "flights", DOA_REGISTRY_URL=front.url)
-    departures = [e for e in events(400) if isinstance(e, Departure)][:4]
+    departures = [e for e in events(400) if isinstance(e, Departure)]
+    here = [d for d in departures if partition_of(d.origin, 2) == 0]
+    there = [d for d in departures if partition_of(d.origin, 2) == 1]
     codec = system.plan.codec(Departure)
     old = codec.schema
     younger = {**old, "fields": [*old["fields"], {"name": "gate", "type": "string", "default": ""}]}
@@ -334,33 +337,34 @@ def test_a_worker_waits_for_a_registry_that_is_down_and_dead_letters_nothing(
         value = codec.encode(departure)
         value = head + value[5:] + b"\x02A" if young else value
         topic = system.plan.topic("flights.event.departure")
-        producer.produce(topic, value, departure.origin, 0)
+        producer.produce(topic, value, departure.origin, partition_of(departure.origin, 2))
         assert producer.flush(20) == 0
 
-    def predicted() -> int:
+    def predicted() -> list[int]:
         worker.check()
         log = connection.cluster.log()
         try:
             topic = system.plan.topic("flights.prediction.departed")
-            return sum(1 for _ in log.records(topic, 0))
+            return [sum(1 for _ in log.records(topic, number)) for number in range(2)]
         finally:
             log.close()
 
-    publish(departures[0], young=False)
-    until("a prediction by the schema it knows", lambda: predicted() == 1)
-    for outage in ("overloaded", "a proxy's 404"):
-        front.answer = OUTAGES[outage]
-        publish(departures[1 if outage == "overloaded" else 2], young=outage == "overloaded")
-        if outage == "overloaded":
-            until("a worker that waits", lambda: not worker.ready())
-            assert predicted() == 1
-            front.answer = None
-            until("a prediction by the schema it asked for", lambda: predicted() == 2)
-        else:
-            until("a prediction by a schema it remembers", lambda: predicted() == 3)
+    publish(here[0], young=False)
+    until("a prediction by the schema it knows", lambda: predicted() == [1, 0])
+    front.answer = OUTAGES["overloaded"]
+    publish(here[1], young=True)
+    until("a worker that waits", lambda: not worker.ready())
+    publish(there[0], young=False)
+    until("a prediction of the other unit", lambda: predicted() == [1, 1])
+    assert not worker.ready()
     front.answer = None
-    publish(departures[3], young=True)
-    until("the last prediction", lambda: predicted() == 4)
+    until("a prediction by the schema it asked for", lambda: predicted() == [2, 1])
+    front.answer = OUTAGES["a proxy's 404"]
+    publish(here[2], young=False)
+    until("a prediction by a schema it remembers", lambda: predicted() == [3, 1])
+    front.answer = None
+    publish(there[1], young=True)
+    until("the last prediction", lambda: predicted() == [3, 2])
     assert worker.end() == 0
     letters = system.stored([system.flow.dead_letter])
     assert [log for log in letters.values() if log] == []
