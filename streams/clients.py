@@ -116,7 +116,7 @@ def stored_of(fetched: Any) -> Stored:
         fetched.offset(),
         fetched.key(),
         fetched.value(),
-        dict(headers) if headers else {},
+        {name: value or b"" for name, value in headers} if headers else {},  # it may be null
         fetched.timestamp()[1],
     )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streams.unit import Unit
 
 ERROR_TEXT_MAX = 1_000
+DIGITS_MAX = 19  # of a number in a header, which may be anybody's
 ATTEMPTS_MAX = 3  # a letter of so many attempts is parked
 
 
@@ -230,4 +231,4 @@ def letter_of(name: str, partition: int, stored: Stored) -> Letter:
 
 def _number(headers: dict[str, str], name: str) -> int | None:
     text = headers.get(name, "")
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) <= DIGITS_MAX else None

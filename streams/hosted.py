@@ -55,7 +55,7 @@ class Hosted:
     @property
     def reason(self) -> str | None:
         """Why it takes no records, None while it does."""
-        return self.flow.reason if self.flow is not None else None
+        return self.loop.reason
 
     @property
     def waiting(self) -> bool:
@@ -98,12 +98,11 @@ class Hosted:
         """What the web views say about it."""
         flow = self.flow
         alive = not self.ended.done()
-        state: dict[str, Any] = {"alive": alive, "reason": None, "lag": 0, "units": []}
+        state: dict[str, Any] = {"alive": alive, "reason": self.reason, "lag": 0, "units": []}
         if flow is not None:
             lag = sum(flow.lags().values())
             state |= {
                 "slot": flow.slot,
-                "reason": flow.reason,
                 "lag": lag,
                 "units": sorted(flow.units),
             }

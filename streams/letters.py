@@ -20,13 +20,11 @@ from operator import attrgetter
 from typing import Any
 
 from streams.broker import Cluster
-from streams.clients import translated
+from streams.clients import put, translated
 from streams.dead_letter import ATTEMPTS_MAX, Letter, letter_of
 from streams.errors import BrokerError, DataError
 from streams.plan import Plan
 from streams.redriven import address_of
-
-FULL_WAIT_S = 0.01  # how long to serve the producer when its queue is full
 
 WAITING, PARKED, REDRIVEN, DROPPED = "waiting", "parked", "redriven", "dropped"
 
@@ -174,17 +172,9 @@ class _Desk:
             return
         with translated("begin_transaction"):
             self._producer.begin_transaction()
-        for partition, key, value in self._waiting:
-            self._produce(partition, key, value)
+        with translated("produce"):
+            for partition, key, value in self._waiting:
+                put(self._producer, self._topic, value, key, partition)
         with translated("commit_transaction"):
             self._producer.commit_transaction(self._settings.commit_timeout_s)
         self._waiting, self._bytes = [], 0
-
-    def _produce(self, partition: int, key: bytes | None, value: bytes) -> None:
-        with translated("produce"):
-            while True:
-                try:
-                    self._producer.produce(self._topic, value, key, partition)
-                    return
-                except BufferError:
-                    self._producer.poll(FULL_WAIT_S)

@@ -113,7 +113,9 @@ class KafkaLog:
         position = start
         while position < end:
             for _, _, stored, reached in self._reader.fetch(READ_RECORDS, 0.05):
-                position = max(position, reached)
+                if reached < position:  # Kafka's client was refused its place, and begins anew
+                    raise BrokerError(f"{topic}[{partition}]: cannot be read on at {position}")
+                position = reached
                 deadline = time.monotonic() + self._cluster.settings.restore_timeout_s
                 if stored is not None and stored.offset < end:
                     yield stored

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from schemas.internal import ClockTick, UnitState
@@ -19,6 +20,7 @@ from schemas.record import Record
 from streams.broker import Cluster
 from streams.clients import put, translated
 from streams.codec import Codec, Registry
+from streams.errors import OUTAGES, Fenced, Unregistered
 from streams.lineage import HEADER, pack_header, pack_stamp
 from streams.partition import partition_of
 from streams.plan import Plan
@@ -57,6 +59,7 @@ class SourceLoop:
         self.options = options
         self.written: dict[str, int] = {}
         self.count = 0
+        self.reason: str | None = None  # why nothing is written
         readers = [f for f in topology.flows.values() if set(f.inputs) & set(source.writes)]
         namespace = cluster.settings.namespace
         self._clocks = [Plan(f, registry, namespace).inputs[-1] for f in readers]
@@ -75,11 +78,28 @@ class SourceLoop:
         self._stopping.set()
 
     def run(self) -> int:
-        """Write until the source ends; how many records were written in all."""
+        """Write until the source ends; how many records were written in all. While broker or
+        registry are away it waits, and goes on from what it has committed.
+        """
+        while not self._stopping.is_set():
+            try:
+                self._write_all()
+                break
+            except (Fenced, Unregistered):
+                raise
+            except OUTAGES as error:
+                self.reason = f"outage: {error}"
+                self._open_records = 0
+                self._stopping.wait(self.cluster.settings.retry_pause_s)
+        return self.count
+
+    def _write_all(self) -> None:
+        """Write from where the last commit left off, to the end or until stopped."""
         name = f"{self.plan.topic(self.plan.flow.name)}.{self.source.name}"
         self._producer = self.cluster.producer(name)
         self._partitions = self.cluster.partitions()
         self._edges = {c: self._edge(c) for c in self.source.writes}
+        self._first_ms = None
         for position, record in self.source(self._restore(), **self.options):
             self._pace(record)
             if self._stopping.is_set():
@@ -89,7 +109,6 @@ class SourceLoop:
             if self._open_records >= COMMIT_RECORDS or self._age_ms() > COMMIT_MS_MAX:
                 self._commit()
         self._commit()
-        return self.count
 
     def _pace(self, record: Record | Clock) -> None:
         """Wait until it is time for the record; nothing stays uncommitted meanwhile."""
@@ -144,7 +163,11 @@ class SourceLoop:
         n = self.written.get(place, 0)
         self.written[place] = n + 1
         header = pack_header(n, self._stamp, b"\x00", 0, b"")
-        put(self._producer, topic, value, key, number, headers=[(HEADER, header)])
+        self._put(topic, value, key, number, headers=[(HEADER, header)])
+
+    def _put(self, topic: str, value: bytes, key: str | None, number: int, **options: Any) -> None:
+        with translated("produce"):
+            put(self._producer, topic, value, key, number, **options)
 
     def _commit(self) -> None:
         if not self._open_records:
@@ -152,24 +175,23 @@ class SourceLoop:
         assert self.source.position is not None
         changelog = self.plan.topic(self.plan.flow.changelog)
         value = self.plan.state_codec(self.source.position).encode(self._position)
-        self._producer.produce(changelog, value, f"source/{self.source.name}", 0)
+        self._put(changelog, value, f"source/{self.source.name}", 0)
         state = UnitState(time_ms=0, written=self.written)
-        self._producer.produce(changelog, self.plan.unit_codec.encode(state), "unit", 0)
+        self._put(changelog, self.plan.unit_codec.encode(state), "unit", 0)
         with translated("commit_transaction"):
             self._producer.commit_transaction(self.cluster.settings.commit_timeout_s)
-        self._open_records = 0
+        self._open_records, self.reason = 0, None
         self.progress(self.count)
 
     def _restore(self) -> Any:
         assert self.source.position is not None
-        position = None
-        log = self.cluster.log()
-        for stored in log.records(self.plan.topic(self.plan.flow.changelog), 0):
-            if stored.key == b"unit":
-                self.written = dict(self.plan.unit_codec.decode(stored.value).written)
-            elif stored.key == f"source/{self.source.name}".encode():
-                position = self.plan.state_codec(self.source.position).decode(stored.value)
-        log.close()
+        position, self.written = None, {}
+        with closing(self.cluster.log()) as log:
+            for stored in log.records(self.plan.topic(self.plan.flow.changelog), 0):
+                if stored.key == b"unit":
+                    self.written = dict(self.plan.unit_codec.decode(stored.value).written)
+                elif stored.key == f"source/{self.source.name}".encode():
+                    position = self.plan.state_codec(self.source.position).decode(stored.value)
         clocks = {plan.topic for plan in self._clocks}
         self.count = sum(
             n for place, n in self.written.items() if place.split("[")[0] not in clocks

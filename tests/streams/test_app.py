@@ -37,6 +37,8 @@ DESK = discover(("ops.examples.agents.desk",))
 class Loop:
     """A loop that does what a test tells it to, where a FlowLoop would process."""
 
+    reason = None
+
     def __init__(self, work: Callable[[Loop], None]) -> None:
         self.plan = SimpleNamespace(flow=SimpleNamespace(name="replay"))
         self.stopping = threading.Event()
