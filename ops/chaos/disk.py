@@ -26,11 +26,6 @@ class SmallDisk:
         options = f"size={self._size_mb}m,mode=0700"
         _run("mount", "-t", "tmpfs", "-o", options, "doa-chaos", str(self.path))
 
-    def unmount(self) -> None:
-        """Unmount it, if it is mounted."""
-        if os.path.ismount(self.path):
-            _run("umount", str(self.path))
-
     def fill(self) -> None:
         """Leave no byte of room."""
         with (self.path / FILLER).open("wb", buffering=0) as file:
@@ -44,6 +39,12 @@ class SmallDisk:
     def free(self) -> None:
         """Take the filler away."""
         (self.path / FILLER).unlink(missing_ok=True)
+
+
+def unmount(path: Path) -> None:
+    """Unmount what is mounted there, if anything is: a campaign that was killed leaves it."""
+    if os.path.ismount(path):
+        _run("umount", str(path))
 
 
 def _run(*command: str) -> None:

@@ -16,8 +16,8 @@ import psutil
 
 from ops import apply as applying
 from ops.chaos import inputs
-from ops.chaos.disk import SmallDisk
-from ops.chaos.gates import EndTxnGate, RegistryGate
+from ops.chaos.disk import SmallDisk, unmount
+from ops.chaos.gates import EndTxnGate, Mood, RegistryGate
 from ops.chaos.proxy import Proxy, free_port
 from ops.connect import Connection, connect
 from ops.stack import Stack
@@ -26,7 +26,6 @@ from ops.stack.ports import HOST
 from ops.stack.process import find
 from ops.stack.progress import Silence
 from ops.stack.registry import CONFLUENT_API
-from ops.worker import workers
 from streams.errors import BrokerError, StreamsError
 from streams.plan import Plan
 from streams.settings import Settings
@@ -79,15 +78,15 @@ class Ground:
         self.door = Proxy(door_port, self.torn.relay)
         self.stack = Stack(folder, door=Door(door_port, self.door.port))
         self.disk = SmallDisk(self.stack.kafka_server.home, disk_mb) if disk_mb else None
+        self._down = contextlib.ExitStack()
+        self._down.callback(self.door.close)
         self.last_ms = 0
         self.ends: dict[Place, int] = {}
 
     def up(self) -> None:
         """Start the stack, which nobody else uses, from nothing."""
-        self._end_leftovers()
-        self.stack.down()
-        if self.disk is not None:
-            self.disk.unmount()
+        self._down.callback(self._end)
+        self._end()
         self.stack.wipe()
         for name in LEFT_BEHIND:
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -96,15 +95,17 @@ class Ground:
         endpoints = self.stack.up()
         registry_port = int(endpoints.registry_url.split(":")[2].split("/")[0])
         self.registry_proxy = Proxy(registry_port, self.registry_gate.relay)
+        self._down.callback(self.registry_proxy.close)
         self.proxied_registry = f"http://{HOST}:{self.registry_proxy.port}{CONFLUENT_API}"
-        self.connection: Connection = connect(
-            Settings(
-                bootstrap=endpoints.bootstrap,
-                registry_url=endpoints.registry_url,
-                namespace=NAMESPACE,
-                home=self.folder,
-            )
+        # Constructed, lest what the user has set in the environment come in.
+        settings = Settings.model_construct(
+            bootstrap=endpoints.bootstrap,
+            registry_url=endpoints.registry_url,
+            namespace=NAMESPACE,
+            home=self.folder,
         )
+        self.connection: Connection = connect(settings)
+        self._down.callback(self.connection.registry.close)
         self.cluster = self.connection.cluster
         self.group = f"{NAMESPACE}.{self.flow.name}"
         self.plan = Plan(self.flow, self.connection.registry, NAMESPACE, self.connection.keys)
@@ -116,16 +117,8 @@ class Ground:
         self._apply()
 
     def down(self) -> None:
-        """Stop all of it; the logs stay."""
-        self.door.close()
-        if hasattr(self, "registry_proxy"):
-            self.registry_proxy.close()
-            self.connection.registry.close()
-        if self.disk is not None:
-            self.disk.free()
-        self.stack.down()
-        if self.disk is not None:
-            self.disk.unmount()
+        """Stop all that was started, workers too; the logs stay."""
+        self._down.close()
 
     def load(self, events: int, seed: int) -> None:
         """Write the inputs, once; `reset` seals them."""
@@ -192,20 +185,26 @@ class Ground:
         self.stack.up(Silence())
         return time.time()
 
+    def let_registry_be(self, mood: Mood) -> None:
+        """Change the mood of the registry, for those too who are connected to it already."""
+        if mood != self.registry_gate.mood:
+            self.registry_gate.mood = mood
+            self.registry_proxy.cut()
+
     def mend(self) -> None:
         """Leave no fault behind: servers up, disk free, registry well."""
-        self.registry_gate.mood = "well"
+        self.let_registry_be("well")
         if self.disk is not None:
             self.disk.free()
         self.stack.up(Silence())
 
-    def _end_leftovers(self) -> None:
-        """Workers of a campaign that was killed would take part in this one."""
-        for one in workers(self.folder):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process = psutil.Process(one["pid"])
-                if "worker" in process.cmdline():
-                    process.kill()
+    def _end(self) -> None:
+        """End everything here that a campaign starts, this one or one that was killed."""
+        end_workers(self.folder)
+        if self.disk is not None:
+            self.disk.free()
+        self.stack.down()
+        unmount(self.stack.kafka_server.home)
 
     def _forget(self) -> bool:
         applying.reset(self.alone, self.flow, self.cluster)
@@ -222,3 +221,15 @@ class Ground:
         wishes = applying.wishes(self.alone, NAMESPACE, self.partitions)
         changes = applying.Changes([w for name, w in wishes.items() if name not in present])
         applying.apply(self.alone, self.cluster, self.connection.registry, changes, None)
+
+
+def end_workers(home: Path) -> None:
+    """Kill all workers of a home, who stands by before who works, lest it start another."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("DOA_HOME") == str(home) and "worker" in process.cmdline():
+                found.append((process.create_time(), process))
+    for _, process in sorted(found, key=lambda one: one[0]):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
