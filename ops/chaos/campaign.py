@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import statistics
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+import psutil
+
 from ops.chaos import checker
 from ops.chaos.cases import Case
-from ops.chaos.checker import Differences
+from ops.chaos.checker import Differences, Orders
 from ops.chaos.ground import Ground, wait_until
 from ops.chaos.run import NothingLeft, Run
 from ops.chaos.team import Team
@@ -26,6 +29,7 @@ HANGING_S = 15.0  # more than a transaction's time-out and the broker's look at 
 READ_S = 60.0
 JITTER = 0.3  # of the way between two faults
 RUNS_MAX_FACTOR = 3  # runs that may be used up, over those that should do
+FAILURES = (StreamsError, psutil.Error, subprocess.SubprocessError, OSError)  # of one case alone
 
 
 @dataclass
@@ -68,22 +72,23 @@ class Campaign:
         self.workers = workers
         self.say = say
         self.expected: Contents = {}
+        self.orders: Orders = {}
         self._totals: dict[int, int] = {}
 
-    def undisturbed(self, program: Sequence[str]) -> None:
+    def undisturbed(self) -> None:
         """What the flow writes when it is left alone: what all other runs are compared with."""
         outcome = Outcome()
         self.expected = {}
         quiet = Case(lambda run: None, 0, 0, batch_records=5_000)
-        self._play(quiet, 0, Random(0), outcome, program, "undisturbed")
-        if outcome.failures:
-            raise StreamsError(f"the undisturbed run failed: {outcome.failures[0]}")
-        self.expect(checker.read(self.ground))
+        self._play(quiet, 0, Random(0), outcome, "undisturbed")
+        wrong = [*outcome.failures, *outcome.differences.told]
+        if wrong:
+            raise StreamsError(f"the undisturbed run failed: {wrong[0]}")
         self.say(f"undisturbed: {outcome.records:,} records in, {sum(self._totals.values()):,} out")
 
-    def expect(self, contents: Contents) -> None:
+    def expect(self, contents: Contents, orders: Orders) -> None:
         """Compare all further runs with this."""
-        self.expected = contents
+        self.expected, self.orders = contents, orders
         self._totals = dict.fromkeys(range(self.ground.partitions), 0)
         for (_, unit), records in self.expected.items():
             self._totals[unit] += len(records)
@@ -102,10 +107,10 @@ class Campaign:
             wanted = min(case.per_run, count - outcome.faults)
             label = f"{name}-{outcome.runs}"
             try:
-                self._play(case, wanted, random, outcome, self.program, label)
-            except StreamsError as error:
+                self._play(case, wanted, random, outcome, label)
+            except FAILURES as error:
                 outcome.failures.append(f"{label}: {error}")
-                self._count_hanging(outcome)  # a run that does not end may wait for one
+                self._look_after(outcome)
             self.say(f"{name}: {outcome.faults} of {count} faults, {_short(outcome)}")
         _judge(case, outcome)
         return outcome
@@ -116,14 +121,14 @@ class Campaign:
         wanted: int,
         random: Random,
         outcome: Outcome,
-        program: Sequence[str],
         label: str,
     ) -> None:
         """One run: begin anew, strike, let it finish, compare."""
         ground = self.ground
+        ground.mend()
         ground.reset()
         batch = {"DOA_BATCH_RECORDS_MAX": str(case.batch_records)}
-        team = Team(ground, program, batch, case.surroundings, label)
+        team = Team(ground, self.program, batch, case.surroundings, label)
         witness = Witness(ground)
         run = Run(ground, team, witness, self._totals, random)
         try:
@@ -131,14 +136,13 @@ class Campaign:
                 team.start(slot)
             self._strike(case, wanted, run, outcome)
             run.finishes(FINISH_S)
-            team.stop_all()
+            team.stop(*team.running)
             self._compare(run, outcome)
         finally:
-            team.clean_up()  # first: whoever interrupts twice leaves no worker behind
+            team.clean_up()
             outcome.runs += 1
             outcome.records += run.records
             outcome.recoveries_s += run.recoveries_s
-            ground.mend()
             for one in (witness, *run.others):
                 one.close()
 
@@ -148,6 +152,7 @@ class Campaign:
         for number in range(wanted):
             share = (number + 1 + run.random.uniform(-JITTER, JITTER)) / (wanted + 1)
             run.takes(round(share * total), FINISH_S)
+            run.number = self.seed + outcome.faults
             try:
                 case.strike(run)
                 run.progresses()
@@ -158,16 +163,27 @@ class Campaign:
     def _compare(self, run: Run, outcome: Outcome) -> None:
         """No transaction hangs; the streams, the journal and every reader agree."""
         self._count_hanging(outcome)
-        if not self.expected:
-            return
         found = checker.read(self.ground)
+        journal = Differences()
+        orders = checker.check_journal(self.ground, journal)
+        if not self.expected:
+            self.expect(found, orders)
         differences = checker.compare(found, self.expected)
-        checker.check_journal(self.ground, differences)
+        checker.compare_orders(orders, self.orders, differences)
+        differences.add(journal)
         for name, reader in (("witness", run.witness), *(("slow reader", r) for r in run.others)):
             wait_until(f"the {name} has read to the end", reader.caught_up, READ_S)
             if reader.contents != found:
                 outcome.failures.append(f"the {name} saw something else than the final streams")
         outcome.differences.add(differences)
+
+    def _look_after(self, outcome: Outcome) -> None:
+        """A run that did not end may have waited for a transaction that hangs."""
+        try:
+            self.ground.mend()
+            self._count_hanging(outcome)
+        except FAILURES as error:
+            outcome.failures.append(f"not mended: {error}")
 
     def _count_hanging(self, outcome: Outcome) -> None:
         """Transactions that are open although everybody who could end them has had the time to."""

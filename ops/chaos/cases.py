@@ -67,6 +67,7 @@ CASES: dict[str, Case] = {
     "rebalance_storm": Case(faults.rebalance_storm, 10, 50, 10, 1),
     "scale": Case(faults.scale, 1, 5, 1, 3, max_s=TAKEOVER_S),
     "torn_end_txn": Case(faults.torn_end_txn, 3, 20, max_s=BROKER_S, surroundings=by_the_door),
+    "lost_end_txn": Case(faults.lost_end_txn, 1, 5, max_s=BROKER_S, surroundings=by_the_door),
     "registry_down": Case(faults.registry_down, 1, 5, 2, 5),
     "registry_503": Case(faults.registry_503, 1, 5, 2, 5),
     "registry_slow": Case(faults.registry_slow, 1, 5, 2, 5),

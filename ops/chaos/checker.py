@@ -16,6 +16,8 @@ from schemas.internal import JournalEntry
 from streams.errors import StreamsError
 from streams.reader import Reader
 
+Orders = dict[int, list[tuple[str, int]]]  # by unit: runs of records taken from an input
+
 READ_RECORDS = 5_000
 READ_S = 120.0
 DIFFERENCES_TOLD = 5
@@ -107,9 +109,12 @@ def _compare_place(
         last_number = max(last_number, record.number)
 
 
-def check_journal(ground: Ground, differences: Differences) -> None:
-    """Every input record stands in the journal once, in order: entries join without a gap."""
+def check_journal(ground: Ground, differences: Differences) -> Orders:
+    """Every input record stands in the journal once, in order: entries join without a gap. Returned
+    is the order in which each unit took its inputs.
+    """
     taken: dict[Place, int] = {}
+    orders: Orders = {unit: [] for unit in range(ground.partitions)}
     log = ground.cluster.log()
     topic = ground.plan.topic(ground.flow.journal)
     try:
@@ -117,6 +122,7 @@ def check_journal(ground: Ground, differences: Differences) -> None:
             for stored in log.records(topic, unit):
                 entry = ground.plan.journal_codec.decode(stored.value)
                 _follow(entry, unit, taken, differences)
+                extend(orders[unit], entry)
     finally:
         log.close()
     ends = {(i.name, u): ground.ends.get((i.topic, u), 0) for i in ground.plan.inputs
@@ -126,6 +132,15 @@ def check_journal(ground: Ground, differences: Differences) -> None:
         if missing > 0:
             differences.lost += missing
             differences.tell(f"journal: {missing} records of {place[0]}[{place[1]}] are not there")
+    return orders
+
+
+def compare_orders(found: Orders, expected: Orders, differences: Differences) -> None:
+    """Sealed inputs are taken in one order, however they are cut into transactions."""
+    for unit, order in expected.items():
+        if found[unit] != order:
+            differences.reordered += 1
+            differences.tell(f"journal: unit {unit} took its inputs in another order")
 
 
 def _follow(
@@ -144,6 +159,14 @@ def _follow(
             differences.lost += start - expected
             differences.tell(f"journal: {place[0]}[{unit}]@{expected} was not taken")
         taken[place] = max(expected, start + count)
+
+
+def extend(order: list[tuple[str, int]], entry: JournalEntry) -> None:
+    """Append the runs of an entry; a run may go on where the entry before it ended."""
+    for which, count in zip(entry.runs[::2], entry.runs[1::2], strict=True):
+        name = entry.inputs[which]
+        before = order.pop()[1] if order and order[-1][0] == name else 0
+        order.append((name, before + count))
 
 
 def _count(records: list[Seen]) -> Counter[bytes]:

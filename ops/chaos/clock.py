@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from functools import cache
 from pathlib import Path
 
 from ops.chaos.ground import Ground
+from ops.chaos.worker import SHOWN
+from streams.errors import StreamsError
 
 FAKETIME = "libfaketime.so.1"
 FOLDERS = ("/usr/lib", "/usr/local/lib")
@@ -37,6 +40,13 @@ def clock_of(ground: Ground, slot: int) -> Path:
     return ground.folder / "clocks" / str(slot)
 
 
+def ahead_s(ground: Ground, slot: int) -> float:
+    """By how much the clock of a worker is ahead of ours, as the worker itself has shown it."""
+    shown = clock_of(ground, slot).with_suffix(SHOWN)
+    text = shown.read_text(encoding="utf-8") if shown.exists() else ""
+    return float(text) - time.time() if text else 0.0
+
+
 def lacks_clock() -> str | None:
     """What to do where clocks cannot be faked."""
     if _faketime() is None:
@@ -55,5 +65,8 @@ def _waits(folder: Path) -> Path:
     library = folder / WAITS.with_suffix(".so").name
     if not library.exists():
         command = [COMPILER, "-shared", "-fPIC", "-O1", "-o", str(library), str(WAITS)]
-        subprocess.run(command, check=True, timeout=COMPILE_SECONDS_MAX)
+        try:
+            subprocess.run(command, check=True, timeout=COMPILE_SECONDS_MAX)
+        except subprocess.SubprocessError as error:
+            raise StreamsError(f"{WAITS.name} was not compiled: {error}") from error
     return library

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ops.chaos.clock import clock_of
+from ops.chaos.clock import ahead_s, clock_of
+from ops.chaos.gates import Loss, Mood
 from ops.chaos.ground import wait_until
 from ops.chaos.run import NothingLeft, Run
 from ops.chaos.witness import Witness
@@ -21,7 +22,9 @@ REJOIN_S = 60.0
 HALT_S = 60.0
 AWAY_S = (0.0, 8.0)  # with the time to start: now shorter, now longer than a transaction may take
 SNAPSHOT_S = 60.0
-JUMPS = ("+1h", "-1h", "+24h", "-24h")
+SNAPSHOT_TRIES = 8
+JUMPS_HOURS = (1, -1, 24, -24)
+JUMP_S, HOUR_S, JUMP_MISSED_S = 30.0, 3_600, 60.0
 
 
 def worker_kill(run: Run) -> None:
@@ -60,10 +63,10 @@ def zombie(run: Run) -> None:
 def stolen_id(run: Run) -> None:
     """Start a slot twice: the older worker must be fenced, and say so."""
     slot, units = run.busy()
-    older = run.team.running[slot]
+    older, at = run.team.running[slot], time.time()
     run.team.start(slot)
     run.team.fenced(older)
-    run.recovers(units, time.time())
+    run.recovers(units, at, after=time.time())
 
 
 def broker_kill(run: Run) -> None:
@@ -100,79 +103,67 @@ def scale(run: Run) -> None:
     units = {unit for slot in leaving for unit in run.units(slot)}
     if not units:
         raise NothingLeft
-    for slot in leaving:
-        at = run.team.stop(slot)
-    run.recovers(units, at)
+    at = run.team.stop(*leaving)
+    run.recovers(units, at, after=time.time())  # those who leave commit what they have in hand
     for slot in leaving:
         run.team.start(slot)
     run.settles()
 
 
 def torn_end_txn(run: Run) -> None:
-    """Lose the request that ends a transaction, or the broker's response to it."""
-    run.every()
-    gate, before = run.ground.torn, len(run.ground.torn.lost)
-    gate.lose_next(run.random.choice(("request", "response")))
-    run.until("a transaction's end is lost", lambda: len(gate.lost) > before, LOST_S)
-    at, name = gate.lost[-1]
-    units = run.units(int(name.rsplit(".", 1)[1]))
-    if units:
-        run.recovers(units, at)
+    """Lose the broker's response to the request that ends a transaction."""
+    _lose_end_txn(run, "response")
+
+
+def lost_end_txn(run: Run) -> None:
+    """Lose the request that ends a transaction."""
+    _lose_end_txn(run, "request")
 
 
 def registry_down(run: Run) -> None:
     """Kill -9 the registry; a worker that starts meanwhile waits for it, the others go on."""
-
-    def strike() -> None:
-        run.ground.registry_gate.mood = "down"
-        run.ground.kill_registry()
-
-    _without_registry(run, strike, run.ground.restart)
+    _without_registry(run, "down", run.ground.kill_registry, run.ground.restart)
 
 
 def registry_503(run: Run) -> None:
     """The registry answers 503; as when it is down."""
-
-    def strike() -> None:
-        run.ground.registry_gate.mood = "503"
-
-    _without_registry(run, strike, time.time)
+    _without_registry(run, "503", lambda: None, time.time)
 
 
 def registry_slow(run: Run) -> None:
     """The registry takes seconds for each connection, while a worker starts."""
     slot, units = run.busy()
-    run.ground.registry_gate.mood = "slow"
+    run.ground.let_registry_be("slow")
     at = run.team.restart(slot)
     try:
         run.recovers(units, at)
     finally:
-        run.ground.registry_gate.mood = "well"
+        run.ground.let_registry_be("well")
 
 
 def snapshot_kill(run: Run) -> None:
-    """Kill -9 a worker while a snapshot of a model is on its way, not yet committed."""
-    slot, units = run.busy()
-    places = [(topic, unit) for topic in sorted(run.ground.models) for unit in sorted(units)]
-    ends = run.ground.cluster.ends
-    before = ends(places)
-    run.until(
-        "a snapshot is being written",
-        lambda: ends(places) != before or run.ground.finished(),
-        SNAPSHOT_S,
-    )
-    at = run.team.restart(slot)
-    if run.left(units):
-        run.recovers(run.left(units), at)
+    """Kill -9 a worker while a snapshot of a model is on its way, not yet committed; again, when
+    the commit was quicker than the kill.
+    """
+    for _ in range(SNAPSHOT_TRIES):
+        if _kill_at_snapshot(run):
+            return
+    raise NothingLeft
 
 
 def clock_jump(run: Run) -> None:
-    """The clock of a worker jumps by an hour or a day, forth or back."""
+    """The clock of a worker jumps by an hour or a day, forth or back, and it sees that."""
     slot, units = run.busy()
-    clock_of(run.ground, slot).write_text(run.random.choice(JUMPS), encoding="utf-8")
+    hours = JUMPS_HOURS[run.number % len(JUMPS_HOURS)]
+    clock_of(run.ground, slot).write_text(f"{hours:+d}h", encoding="utf-8")
+
+    def jumped() -> bool:
+        return abs(ahead_s(run.ground, slot) - hours * HOUR_S) < JUMP_MISSED_S
+
+    run.until(f"the clock of slot {slot} jumps by {hours} h", jumped, JUMP_S)
     run.progresses()
     if run.left(units):
-        run.taken_over(run.left(units))
+        run.go_on(run.left(units))
 
 
 def slow_reader(run: Run) -> None:
@@ -194,17 +185,52 @@ def disk_full(run: Run) -> None:
     run.recovers(units, ground.restart())
 
 
-def _without_registry(run: Run, strike: Callable[[], None], mend: Callable[[], float]) -> None:
+def _lose_end_txn(run: Run, what: Loss) -> None:
+    """Lose one end of a transaction's end, of whoever comes next."""
+    run.every()
+    gate, before = run.ground.torn, len(run.ground.torn.lost)
+    gate.lose_next(what)
+    run.until("a transaction's end is lost", lambda: len(gate.lost) > before, LOST_S)
+    at, name = gate.lost[-1]
+    units = run.units(int(name.rsplit(".", 1)[1]))
+    if units:
+        run.recovers(units, at)
+
+
+def _kill_at_snapshot(run: Run) -> bool:
+    """Whether the snapshot was uncommitted when the kill came: it is, then, after the kill."""
+    slot, units = run.busy()
+    places = [(topic, unit) for topic in sorted(run.ground.models) for unit in sorted(units)]
+    ends = run.ground.cluster.ends
+    before = ends(places)
+    run.until(
+        "a snapshot is being written",
+        lambda: ends(places) != before or not run.left(units),
+        SNAPSHOT_S,
+    )
+    if not run.left(units):
+        raise NothingLeft
+    at = run.team.restart(slot)
+    stable = ends(places, committed=True)
+    uncommitted = any(stable[place] < end for place, end in ends(places).items())
+    run.recovers(units, at)
+    return uncommitted
+
+
+def _without_registry(
+    run: Run, mood: Mood, strike: Callable[[], None], mend: Callable[[], float]
+) -> None:
     """Others must go on while a worker that has just started waits; then it goes on too."""
     slot, units = run.busy()
     others = run.every() - units
+    run.ground.let_registry_be(mood)
     strike()
     run.team.restart(slot)
     try:
         if run.left(others):
-            run.taken_over(run.left(others))
+            run.go_on(run.left(others))
     finally:
-        run.ground.registry_gate.mood = "well"
+        run.ground.let_registry_be("well")
         at = mend()
     run.recovers(units, at)
 

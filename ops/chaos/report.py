@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -47,8 +48,8 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def show(outcomes: dict[str, Outcome], seed: int) -> None:
-    """A table on stdout; what failed, and how to seek it again, on stderr."""
+def show(outcomes: dict[str, Outcome], seed: int, again: Callable[[str], str]) -> None:
+    """A table on stdout; what failed, and the command that seeks it again, on stderr."""
     rows = []
     for name, outcome in outcomes.items():
         found = as_dict(outcome)
@@ -60,7 +61,7 @@ def show(outcomes: dict[str, Outcome], seed: int) -> None:
         for failure in outcome.failures:
             say(f"{name}: {failure}")
         if outcome.failures:
-            say(f"seek it again with: doa chaos --only {name} --seed {seed}")
+            say(f"seek it again with: {again(name)}")
     failed = sum(bool(o.failures) for o in outcomes.values())
     click.echo(f"seed {seed}: {len(outcomes) - failed} of {len(outcomes)} cases passed")
 

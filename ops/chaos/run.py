@@ -35,6 +35,7 @@ class Run:
         self.recoveries_s: list[float] = []
         self.others: list[Witness] = []
         self.records = 0  # as last seen
+        self.number = 0  # of the next fault: which of several kinds it is
         self._totals = totals
 
     @property
@@ -70,15 +71,23 @@ class Run:
             raise NothingLeft
         return units
 
-    def recovers(self, units: set[int], since: float) -> None:
-        """Wait until readers see something that these units wrote after an instant."""
-        self.witness.mark(units, since)
-        seconds = wait_until(
-            f"progress of the units {sorted(units)} that a reader sees",
-            lambda: self.team.check() and self.witness.held_up(units),
-            RECOVERY_S,
-        )
-        self.recoveries_s.append(seconds)
+    def recovers(self, units: set[int], since: float, after: float | None = None) -> None:
+        """Wait until readers see something that each of these units wrote after an instant, by
+        default that of the fault; one that has written all it had to is done.
+        """
+        after = since if after is None else after
+        seen: dict[int, float | None] = {}
+
+        def all_moved() -> bool:
+            seen.update({unit: self.witness.saw(unit, after) for unit in units})
+            return all(seen[unit] is not None or self._done(unit) for unit in units)
+
+        self.until(f"a reader sees progress of each of the units {sorted(units)}", all_moved,
+                   RECOVERY_S)  # fmt: skip
+        moved = [at - since for at in seen.values() if at is not None]
+        if not moved:
+            raise NothingLeft
+        self.recoveries_s.append(max(moved))
 
     def settles(self) -> dict[int, set[int]]:
         """Wait until every worker is a member and every unit somebody's; the units of each slot."""
@@ -105,16 +114,27 @@ class Run:
 
     def taken_over(self, units: set[int]) -> None:
         """Wait until the offsets of these units move, whether readers see that or not."""
-        before = self._offsets(units)
+        self._go_on(units, 1)
+
+    def go_on(self, units: set[int]) -> None:
+        """Wait until these units have taken at least so many input records more, or all."""
+        self._go_on(units, PROGRESS_MIN)
+
+    def _go_on(self, units: set[int], records: int) -> None:
+        ends = sum(end for (_, unit), end in self.ground.ends.items() if unit in units)
+        wanted = min(self._offsets(units) + records, ends)
         self.until(
-            f"the units {sorted(units)} go on",
-            lambda: self._offsets(units) > before,
+            f"the units {sorted(units)} take {records} records more",
+            lambda: self._offsets(units) >= wanted,
             RECOVERY_S,
         )
 
     def until(self, what: str, check: Callable[[], Any], seconds: float) -> None:
         """Wait for a condition, while no worker may die."""
         wait_until(what, lambda: self.team.check() and check(), seconds)
+
+    def _done(self, unit: int) -> bool:
+        return self.witness.counts[unit] >= self._totals[unit]
 
     def _offsets(self, units: set[int]) -> int:
         return sum(at for (_, unit), at in self.ground.committed().items() if unit in units)

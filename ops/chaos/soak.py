@@ -6,6 +6,7 @@ a steady pace. Workers run as they do in production.
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import threading
 import time
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+
+import psutil
 
 from ops.chaos import inputs
 from ops.chaos.cases import plain
@@ -33,6 +36,7 @@ WARM_SHARE = 0.25  # of the time, at the beginning, in which memory may grow
 RSS_SLOPE_MAX = 0.05  # of the mean, per hour
 DESCRIPTORS_MORE_MAX = 4
 LAG_S_MAX = 10.0  # of input
+RATE_SHARE_MIN = 0.95  # of the rate that was asked for
 FINISH_S = 120.0
 START_S = 60.0
 HOUR_S = 3_600
@@ -50,17 +54,27 @@ class Soak:
     differences: Differences = field(default_factory=Differences)
     failures: list[str] = field(default_factory=list)
 
+    @property
+    def rate(self) -> float:
+        """Records per second that were fed."""
+        return self.records / max(self.seconds, 1.0)
+
+    @property
+    def rss_max(self) -> float:
+        """Bytes of the largest worker."""
+        return max((size for one in self.rss.values() for _, size in one), default=0.0)
+
     def as_dict(self) -> dict[str, Any]:
         """The figures, as JSON has them."""
         return {
             "passed": not self.failures,
             "records": self.records,
             "seconds": round(self.seconds, 1),
-            "records_per_second": round(self.records / max(self.seconds, 1)),
-            "rss_mb_max": round(max(b for one in self.rss.values() for _, b in one) / 1e6, 1),
+            "records_per_second": round(self.rate),
+            "rss_mb_max": round(self.rss_max / 1e6, 1),
             "rss_slope_per_hour": {s: round(slope_per_hour(one), 4) for s, one in self.rss.items()},
             "descriptors": {slot: [one[0], max(one)] for slot, one in self.descriptors.items()},
-            "lag_max": max(self.lags),
+            "lag_max": max(self.lags, default=0),
             **self.differences.counts(),
             "failures": self.failures,
         }
@@ -78,7 +92,7 @@ def soak(
     found = Soak()
     ground.reset()
     events = rounds(list(inputs.events(ground.topology, ground.flow, ROUND_EVENTS, 0)))
-    feed = _Feed(ground, events, rate)
+    feed = Feed(ground, events, rate)
     team = Team(ground, program, {}, plain, "soak")
     try:
         for slot in range(workers):
@@ -86,10 +100,12 @@ def soak(
         feed.start()
         _measure(ground, team, feed, found, minutes * 60, say)
         feed.stop()
+        found.records, found.seconds = feed.written, feed.seconds
+        if feed.error is not None:
+            found.failures.append(f"the feed died: {feed.error!r}")
         ground.ends = {p: e for p, e in ground.cluster.ends(ground.inputs).items() if e > 0}
         wait_until("all that was fed is taken", ground.finished, FINISH_S)
-        team.stop_all()
-        found.records = feed.written
+        team.stop(*team.running)
         check_journal(ground, found.differences)
     finally:
         feed.stop()
@@ -133,11 +149,13 @@ def slope_per_hour(samples: list[tuple[float, float]]) -> float:
     return statistics.linear_regression(seconds, sizes).slope * HOUR_S / statistics.fmean(sizes)
 
 
-class _Feed:
+class Feed:
     """Writes events at a steady pace, on a thread of its own."""
 
     def __init__(self, ground: Ground, events: Iterator[Record], rate: int) -> None:
         self.written = 0
+        self.seconds = 0.0
+        self.error: Exception | None = None
         self._ground = ground
         self._events = events
         self._rate = rate
@@ -145,39 +163,49 @@ class _Feed:
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     def start(self) -> None:
+        """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Write no more; what went wrong is in `error`."""
         self._stopping.set()
         if self._thread.ident:
             self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._write()
+        except Exception as error:  # whatever it is, the soak must fail for it
+            self.error = error
+
+    def _write(self) -> None:
         ground, began = self._ground, time.monotonic()
         writer = inputs.Writer(ground.connection, ground.plan, ground.partitions)
         while not self._stopping.wait(PACE_S):
-            due = int((time.monotonic() - began) * self._rate)
-            while self.written < due:
+            self.seconds = time.monotonic() - began
+            while self.written < int(self.seconds * self._rate):
                 writer.event(next(self._events))
                 self.written += 1
+        self.seconds = time.monotonic() - began
         writer.close()
 
 
 def _measure(
     ground: Ground,
     team: Team,
-    feed: _Feed,
+    feed: Feed,
     found: Soak,
     seconds: float,
     say: Callable[[str], None],
 ) -> None:
     began = time.monotonic()
     processes = wait_until("all workers run", team.workers, START_S)
-    while found.seconds < seconds:
+    while found.seconds < seconds and feed.error is None:
         team.check()
         for slot, process in processes.items():
-            found.rss.setdefault(slot, []).append((found.seconds, process.memory_info().rss))
-            found.descriptors.setdefault(slot, []).append(process.num_fds())
+            with contextlib.suppress(psutil.NoSuchProcess):  # the next check tells why
+                found.rss.setdefault(slot, []).append((found.seconds, process.memory_info().rss))
+                found.descriptors.setdefault(slot, []).append(process.num_fds())
         taken = ground.committed()
         ends = ground.cluster.ends(ground.inputs)
         found.lags.append(sum(end - taken.get(place, 0) for place, end in ends.items()))
@@ -196,6 +224,8 @@ def judge(found: Soak, rate: int) -> None:
         warm = found.descriptors[slot][int(len(samples) * WARM_SHARE) :]
         if warm and warm[-1] > warm[0] + DESCRIPTORS_MORE_MAX:
             found.failures.append(f"slot {slot}: {warm[0]} descriptors became {warm[-1]}")
+    if found.rate < RATE_SHARE_MIN * rate:
+        found.failures.append(f"{found.rate:,.0f} records a second were fed, {rate:,} were asked")
     lags = found.lags[int(len(found.lags) * WARM_SHARE) :]
     if lags and max(lags) > LAG_S_MAX * rate:
         found.failures.append(f"the lag reached {max(lags):,}, over {LAG_S_MAX:.0f} s of input")

@@ -21,7 +21,7 @@ from streams.errors import StreamsError
 
 END_S = 60.0
 LOG_LINES_TOLD = 3
-FENCED_CODE = 1
+FENCED_CODE, FENCED_TEXT = 1, "another worker has taken over"
 ASKED_CODES = (0, -signal.SIGTERM)  # the latter while it has just begun and loads its host
 
 
@@ -52,7 +52,7 @@ class Team:
         self._logs.mkdir(parents=True, exist_ok=True)
         settings = ground.connection.settings
         self._environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("DOA_")},
+            **{k: v for k, v in os.environ.items() if not k.upper().startswith("DOA_")},
             "DOA_BOOTSTRAP": str(settings.bootstrap),
             "DOA_REGISTRY_URL": ground.proxied_registry,
             "DOA_NAMESPACE": settings.namespace,
@@ -131,17 +131,21 @@ class Team:
             self.running[slot] = self._suspended.pop(slot)
         return slot in members and slot in self.running
 
-    def stop(self, slot: int) -> float:
-        """Ask it to end; when that was."""
+    def stop(self, *slots: int) -> float:
+        """Ask them to end, and demand that they do so in peace; when they were asked."""
         at = time.time()
-        process = self.running.pop(slot)
-        process.terminate()
-        self._ended(process, *ASKED_CODES)
+        processes = [self.running.pop(slot) for slot in slots]
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            self._ended(process, *ASKED_CODES)
         return at
 
     def fenced(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait for a worker to say that another one has its slot."""
+        """Wait for a worker to end and say that another one has its slot."""
         self._ended(process, FENCED_CODE)
+        if FENCED_TEXT not in self._log_of(process):
+            raise WorkerDied(f"a worker that should have been fenced {self._said(process)}")
 
     def check(self) -> bool:
         """True while all live; WorkerDied tells the last words of one that does not."""
@@ -150,14 +154,6 @@ class Team:
             if process.poll() is not None or deaths > self._kills[process.pid]:
                 raise WorkerDied(f"the worker of slot {slot} {self._said(process)}")
         return True
-
-    def stop_all(self) -> None:
-        """Ask all to end, and demand that they do so in peace."""
-        for process in self.running.values():
-            process.terminate()
-        for process in self.running.values():
-            self._ended(process, *ASKED_CODES)
-        self.running.clear()
 
     def clean_up(self) -> None:
         """Kill whatever is left."""
@@ -175,8 +171,8 @@ class Team:
         """The fork of a process; another child of it is a helper of some library, for a moment."""
         if process.poll() is not None:
             return None
-        own = psutil.Process(process.pid)
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.Error):
+            own = psutil.Process(process.pid)
             return next((w for w in own.children() if w.cmdline() == own.cmdline()), None)
         return None
 
@@ -185,8 +181,9 @@ class Team:
         worker = self._worker(process)
         process.kill()
         process.wait()
-        if worker is not None and worker.is_running():
-            worker.kill()
+        if worker is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
 
     def _ended(self, process: subprocess.Popen[bytes], *codes: int) -> None:
         wait_until("a worker's end", lambda: process.poll() is not None, END_S)

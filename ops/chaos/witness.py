@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from bisect import bisect
 from typing import NamedTuple
 
 from ops.chaos.ground import Ground, Place
@@ -62,23 +63,18 @@ class Witness:
         self._pause_s = pause_s
         self._fetch_records = fetch_records
         self._reached: dict[Place, int] = dict.fromkeys(ground.outputs, 0)
-        self._first: dict[int, tuple[float, float]] = {}
-        self._marks: dict[int, float] = {}
+        # By unit, of each fetch that had records of it: when that was, the last append among them.
+        self._moves: dict[int, list[tuple[float, float]]] = {u: [] for u in self.counts}
         self._stopping = threading.Event()
         self._reader = Reader(ground.cluster, "chaos-witness", self._reached)
         self._thread = threading.Thread(target=self._run, name="witness", daemon=True)
         self._thread.start()
 
-    def mark(self, units: set[int], at: float) -> None:
-        """Look for the first record of these units that is written after an instant."""
-        for unit in units:
-            self._first.pop(unit, None)
-            self._marks[unit] = at
-
-    def held_up(self, units: set[int]) -> float | None:
-        """Seconds from the mark until something written after it could be read; None until then."""
-        found = [self._first[u][1] - self._marks[u] for u in units if u in self._first]
-        return min(found, default=None)
+    def saw(self, unit: int, after: float) -> float | None:
+        """When something that a unit wrote after an instant could be read; None until then."""
+        moves = self._moves[unit]
+        since = moves[bisect(moves, (after,)) :]
+        return next((read_at for read_at, appended_at in since if appended_at > after), None)
 
     def caught_up(self) -> bool:
         """Whether it has read to the end of every stream."""
@@ -101,18 +97,18 @@ class Witness:
                 self._stopping.wait(FETCH_S)
                 self._reader.assign(self._reached)
                 continue
-            now = time.time()
+            now, appended = time.time(), dict[int, float]()
             for topic, partition, stored, reached in fetched:
                 place = (topic, partition)
                 if stored is not None and stored.offset >= self._reached[place]:
-                    self._note(place, stored, now)
+                    self._note(place, stored)
+                    last = appended.get(partition, 0.0)
+                    appended[partition] = max(last, stored.appended_ms / 1_000)
                 self._reached[place] = max(self._reached[place], reached)
+            for unit, appended_at in appended.items():
+                self._moves[unit].append((now, appended_at))
             self._stopping.wait(self._pause_s)
 
-    def _note(self, place: Place, stored: Stored, now: float) -> None:
-        unit = place[1]
+    def _note(self, place: Place, stored: Stored) -> None:
         self.contents[place].append(seen(stored, place[0] in self._ground.models))
-        self.counts[unit] += 1
-        mark = self._marks.get(unit)
-        if mark is not None and unit not in self._first and stored.appended_ms > mark * 1_000:
-            self._first[unit] = (stored.appended_ms / 1_000, now)
+        self.counts[place[1]] += 1

@@ -29,6 +29,7 @@ from streams.validation import checked
 EVENTS, PARTITIONS, WORKERS, SNAPSHOT_EVERY = 20_000, 8, 3, 100
 SOAK, RATE = "soak", 3_100  # records per second: of the flights flow, 1,000 flights
 SEED_MAX = 1_000_000
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -56,35 +57,28 @@ def chaos(packages: tuple[str, ...], /, seed: int | None, output: str, **options
     """
     seed = SystemRandom().randrange(SEED_MAX) if seed is None else seed
     wishes = Wishes(checked(discover(packages)), seed, **options)
+    if SOAK in wishes.names and len(wishes.names) > 1:
+        raise click.UsageError("a soak takes the machine for itself: ask for it alone")
     folder = home_of(Settings()) / "chaos"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in _heeded():
+        signal.signal(number, signal.default_int_handler)
     quiet_logs()  # clients that lose their broker would say so all the time
     say(f"seed {seed}; logs in {folder}")
-    interrupted = False
     with held(folder.with_suffix(".lock"), f"running a campaign in {folder}"):
         if wishes.names == (SOAK,):
             figures = _soak(folder, wishes)
-            passed, found = figures["passed"], {SOAK: figures}
-            if output == "table":
-                print_table(("figure", "value"), [(n, str(v)) for n, v in figures.items()])
-        else:
-            outcomes: dict[str, Outcome] = {}
-            try:
-                _campaigns(folder, wishes, outcomes)
-            except KeyboardInterrupt:
-                say(f"interrupted; what was finished follows ({len(outcomes)} cases)")
-                interrupted = True
+            _report_soak(wishes, output, figures)
+            sys.exit(0 if figures["passed"] else 1)
+        outcomes: dict[str, Outcome] = {}
+        try:
+            _campaigns(folder, wishes, outcomes)
+        except KeyboardInterrupt:
+            say(f"interrupted; what was finished follows ({len(outcomes)} cases)")
+            raise
+        finally:  # what was finished is told, whatever ends the rest
             outcomes = {name: outcomes[name] for name in CASES if name in outcomes}
-            passed = not any(outcome.failures for outcome in outcomes.values())
-            found = {name: report.as_dict(outcome) for name, outcome in outcomes.items()}
-            if output == "table":
-                report.show(outcomes, seed)
-    if output == "json":
-        versions = report.versions(wishes.topology)
-        print_json({"seed": seed, "flow": wishes.flow, "versions": versions, "cases": found})
-    if interrupted:
-        raise KeyboardInterrupt
-    sys.exit(0 if passed else 1)
+            _report(wishes, output, outcomes)
+    sys.exit(1 if any(outcome.failures for outcome in outcomes.values()) else 0)
 
 
 @dataclass(frozen=True)
@@ -107,11 +101,18 @@ class Wishes:
         """Where to do it."""
         return Ground(folder, self.topology, self.flow, self.partitions, disk_mb)
 
+    def again(self, name: str) -> str:
+        """The command that plays a case again."""
+        words = ["doa", *(f"--app {p}" for p in self.topology.packages[1:]), "chaos"]
+        words += ["--full"] if self.full else []
+        words += [f"--only {name} --seed {self.seed} --flow {self.flow} --events {self.events}"]
+        words += [f"--partitions {self.partitions} --workers {self.workers}"]
+        words += [] if self.faults is None else [f"--faults {self.faults}"]
+        return " ".join(words)
+
 
 def _campaigns(folder: Path, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
     """Play the chosen cases, those together that can share a ground; note each that is finished."""
-    if SOAK in wishes.names:
-        raise click.UsageError("a soak takes the machine for itself: ask for it alone")
     chosen = {name: CASES[name] for name in wishes.names or CASES}
     lacking = {name: text for name, case in chosen.items() if (text := case.lacks())}
     outcomes |= {name: Outcome(failures=[text]) for name, text in lacking.items()}
@@ -132,10 +133,11 @@ def _campaign(ground: Ground, wishes: Wishes) -> Iterator[Campaign]:
         ground.up()
         ground.load(wishes.events, wishes.seed)
         campaign = Campaign(ground, program, wishes.seed, wishes.workers, say)
-        campaign.undisturbed(program)
+        campaign.undisturbed()
         yield campaign
     finally:
-        ground.down()
+        with to_the_end():
+            ground.down()
 
 
 def _soak(folder: Path, wishes: Wishes) -> dict[str, Any]:
@@ -145,4 +147,43 @@ def _soak(folder: Path, wishes: Wishes) -> dict[str, Any]:
         ground.up()
         return soak(ground, program, wishes.minutes, wishes.rate, wishes.workers, say).as_dict()
     finally:
-        ground.down()
+        with to_the_end():
+            ground.down()
+
+
+def _heeded() -> list[signal.Signals]:
+    """The signals that end a campaign, but not those that whoever started it has switched off."""
+    return [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+
+
+@contextlib.contextmanager
+def to_the_end() -> Iterator[None]:
+    """Let no signal cut a clean-up short; one that comes meanwhile is heeded after it."""
+    came: list[int] = []
+    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in _heeded()}
+    try:
+        yield
+    finally:
+        for number, heed in before.items():
+            signal.signal(number, heed)
+        if came:
+            raise KeyboardInterrupt
+
+
+def _report(wishes: Wishes, output: str, outcomes: dict[str, Outcome]) -> None:
+    if output == "table":
+        report.show(outcomes, wishes.seed, wishes.again)
+    else:
+        _print_json(wishes, {name: report.as_dict(outcome) for name, outcome in outcomes.items()})
+
+
+def _report_soak(wishes: Wishes, output: str, figures: dict[str, Any]) -> None:
+    if output == "table":
+        print_table(("figure", "value"), [(n, str(v)) for n, v in figures.items()])
+    else:
+        _print_json(wishes, {SOAK: figures})
+
+
+def _print_json(wishes: Wishes, cases: dict[str, Any]) -> None:
+    versions = report.versions(wishes.topology)
+    print_json({"seed": wishes.seed, "flow": wishes.flow, "versions": versions, "cases": cases})

@@ -4,28 +4,41 @@ told to lose.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ops.chaos import clock
-from ops.chaos.cases import CASES
-from ops.chaos.checker import Differences, compare
+from ops.chaos.cases import CASES, plain
+from ops.chaos.checker import Differences, Orders, compare, compare_orders, extend
 from ops.chaos.gates import EndTxnGate, RegistryGate
+from ops.chaos.ground import end_workers
 from ops.chaos.proxy import Proxy
-from ops.chaos.soak import Soak, judge, rounds
+from ops.chaos.run import NothingLeft, Run
+from ops.chaos.soak import Feed, Soak, judge, rounds
+from ops.chaos.team import Team, WorkerDied
 from ops.chaos.witness import Seen, seen
+from ops.commands.chaos import Wishes, to_the_end
 from ops.examples.tides.records import Reading
+from schemas.internal import JournalEntry
 from streams.lineage import HEADER, pack_header
 from streams.merge import Stored
+from streams.topology import Topology
 
 PLACE = ("chaos.tides.alert.flood", 0)
 
@@ -97,7 +110,7 @@ def reading(measured_ms: int, name: str) -> Reading:
 
 @pytest.mark.parametrize(("growth", "passed"), [(0.0, True), (0.04, True), (0.08, False)])
 def test_soak_fails_when_memory_grows(growth: float, passed: bool) -> None:
-    found = Soak(lags=[0] * 100)
+    found = Soak(records=3_600_000, seconds=3_600.0, lags=[0] * 100)
     samples = range(0, 3_600, 36)
     found.rss[0] = [(float(t), 1e8 * (1 + growth * t / 3_600)) for t in samples]
     found.descriptors[0] = [50] * 100
@@ -108,6 +121,64 @@ def test_soak_fails_when_memory_grows(growth: float, passed: bool) -> None:
     judge(found, 1_000)
     assert any("descriptors" in failure for failure in found.failures)
     assert any("lag" in failure for failure in found.failures)
+
+
+@pytest.mark.parametrize(("fed", "passed"), [(96_000, True), (94_000, False)])
+def test_soak_fails_when_less_is_fed_than_was_asked_for(fed: int, passed: bool) -> None:
+    found = Soak(records=fed, seconds=100.0)
+    judge(found, 1_000)
+    assert (found.failures == []) is passed
+
+
+def test_soak_fails_when_its_feed_dies() -> None:
+    feed = Feed(cast(Any, None), iter(()), 1_000)
+    feed.start()
+    feed.stop()
+    assert isinstance(feed.error, AttributeError)
+
+
+def test_order_of_taking_is_the_same_however_it_is_cut_into_transactions() -> None:
+    def order(*entries: list[int]) -> Orders:
+        found: list[tuple[str, int]] = []
+        for runs in entries:
+            entry = JournalEntry(code_version="", inputs=["a", "b"], starts=[0, 0], runs=runs)
+            extend(found, entry)
+        return {0: found}
+
+    whole = order([0, 3, 1, 2, 0, 1])
+    for other, count in ((order([0, 1], [0, 2, 1, 1], [1, 1, 0, 1]), 0), (order([1, 2, 0, 4]), 1)):
+        differences = Differences()
+        compare_orders(other, whole, differences)
+        assert differences.reordered == count
+
+
+def test_recovery_waits_for_every_unit_that_has_something_left() -> None:
+    """Unit 0 has written all that it had to; unit 2 is the last that moves."""
+    saw = {0: None, 1: 104.0, 2: None}
+    witness = SimpleNamespace(counts={0: 9, 1: 5, 2: 5}, saw=lambda unit, after: saw[unit])
+    team = SimpleNamespace(check=lambda: saw.update({2: 111.0}) or True)
+    totals = dict.fromkeys(range(3), 9)
+    run = Run(cast(Any, None), cast(Any, team), cast(Any, witness), totals, Random(0))
+    run.recovers({0, 1, 2}, since=100.0)
+    assert run.recoveries_s == [11.0]
+    with pytest.raises(NothingLeft):
+        run.recovers({0}, since=100.0)
+
+
+def test_next_campaign_ends_workers_that_were_left_behind(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", "import time; time.sleep(60)", "worker"]
+    ours, other = (
+        subprocess.Popen(program, env={**os.environ, "DOA_HOME": str(tmp_path / name)})
+        for name in ("ours", "other")
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while ours.poll() is None and time.monotonic() < deadline:
+            end_workers(tmp_path / "ours")
+        assert (ours.wait(), other.poll()) == (-signal.SIGKILL, None)
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_scarce_tools_fail_a_case_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +238,38 @@ def test_gate_loses_one_end_of_a_transaction_and_nothing_else(
     assert [name for _, name in gate.lost] == ["a.b7"]
 
 
+def test_worker_counts_as_fenced_only_if_it_says_so(tmp_path: Path) -> None:
+    settings = SimpleNamespace(bootstrap="", namespace="")
+    ground = SimpleNamespace(
+        folder=tmp_path, proxied_registry="", connection=SimpleNamespace(settings=settings),
+        topology=SimpleNamespace(packages=("processors",)), flow=SimpleNamespace(name="flights"),
+    )  # fmt: skip
+    for text, fenced in (("another worker has taken over; this one ends", True), ("stuck", False)):
+        program = [sys.executable, "-c", f"print({text!r}); raise SystemExit(1)"]
+        team = Team(cast(Any, ground), program, {}, plain, text[:5])
+        team.start(0)
+        with contextlib.nullcontext() if fenced else pytest.raises(WorkerDied):
+            team.fenced(team.running[0])
+
+
+def test_signal_does_not_cut_a_clean_up_short() -> None:
+    steps = []
+    with pytest.raises(KeyboardInterrupt), to_the_end():
+        signal.raise_signal(signal.SIGINT)
+        steps.append("cleaned up")
+    assert steps == ["cleaned up"]
+
+
+def test_command_that_plays_a_case_again_is_whole() -> None:
+    options = {"names": (), "flow": "tides", "events": 1_000, "partitions": 4, "workers": 2}
+    topology = Topology({}, "", ("processors", "ops.examples.tides"))
+    wishes = Wishes(topology, 7, True, faults=3, minutes=1.0, rate=1, **options)
+    assert wishes.again("zombie") == (
+        "doa --app ops.examples.tides chaos --full --only zombie --seed 7 --flow tides "
+        "--events 1000 --partitions 4 --workers 2 --faults 3"
+    )
+
+
 def test_registry_gate_plays_an_outage(echo: Echo) -> None:
     gate = RegistryGate()
     proxy = Proxy(echo.listener.getsockname()[1], gate.relay)
@@ -179,6 +282,11 @@ def test_registry_gate_plays_an_outage(echo: Echo) -> None:
         finally:
             connection.close()
 
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as kept:
+        kept.sendall(request(24, 1))
+        assert kept.recv(8, socket.MSG_WAITALL)
+        proxy.cut()
+        assert kept.recv(1) == b""
     gate.mood = "503"
     assert ask() == 503
     gate.mood = "down"

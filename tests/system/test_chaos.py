@@ -46,7 +46,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
         ground.up()
         ground.load(EVENTS, SEED)
         made = Campaign(ground, PROGRAM, SEED, WORKERS, print)
-        made.undisturbed(PROGRAM)
+        made.undisturbed()
         yield made
     finally:
         ground.down()
@@ -68,7 +68,7 @@ def test_worker_that_breaks_a_promise_is_found_out(campaign: Campaign, mutant: s
     name = BREACHES[mutant]
     program = [sys.executable, "-m", "tests.system.mutants", mutant, SNAPSHOT_EVERY]
     suspect = Campaign(campaign.ground, program, SEED, WORKERS, print)
-    suspect.expect(campaign.expected)
+    suspect.expect(campaign.expected, campaign.orders)
     batch = BREACH_BATCH if name == "worker_kill" else CASES[name].batch_records
     case = replace(CASES[name], p50_s=None, max_s=None, batch_records=batch)
     found = suspect.play(name, case, BREACH_FAULTS)
@@ -87,7 +87,7 @@ def test_full_disk_halts_the_broker_and_loses_nothing(
         ground.up()
         ground.load(EVENTS, SEED)
         made = Campaign(ground, PROGRAM, SEED, WORKERS, print)
-        made.undisturbed(PROGRAM)
+        made.undisturbed()
         outcome = made.play("disk_full", replace(case, max_s=None), 1)
         assert (outcome.failures, outcome.faults) == ([], 1)
     finally:
