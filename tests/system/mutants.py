@@ -14,10 +14,13 @@ from typing import Any
 
 import streams.snapshot_log
 from ops.chaos import worker
+from schemas.internal import JournalEntry
 from streams.broker import Cluster
+from streams.clients import translated
 from streams.flow import FlowLoop
 from streams.merge import Stored
 from streams.reader import KafkaLog, Reader
+from streams.taken import Taken
 from streams.transaction import Transaction
 
 GAP_S = 0.2  # how long a breach stays open, so that a kill finds it
@@ -28,9 +31,10 @@ def offsets_outside() -> None:
     """Offsets are committed before the transaction, by the consumer."""
 
     def commit(self: Transaction, producer: Any, offsets: Any, group: Any) -> None:
-        CONSUMERS[-1].commit(offsets=offsets, asynchronous=False)
-        time.sleep(GAP_S)
-        producer.commit_transaction(20)
+        with translated("commit"):
+            CONSUMERS[-1].commit(offsets=offsets, asynchronous=False)
+            time.sleep(GAP_S)
+            producer.commit_transaction(20)
 
     remember_consumers()
     Transaction.commit_now = commit  # type: ignore[method-assign]
@@ -84,6 +88,18 @@ def journal_outside() -> None:
     write_outside("-journal")
 
 
+def journal_unordered() -> None:
+    """The journal says how much was taken of each input, but not in which order."""
+    entry = Taken.entry
+
+    def sorted_entry(self: Taken, code_version: str) -> JournalEntry:
+        pairs = sorted(zip(self.runs[::2], self.runs[1::2], strict=True))
+        self.runs = [number for pair in pairs for number in pair]
+        return entry(self, code_version)
+
+    Taken.entry = sorted_entry  # type: ignore[method-assign]
+
+
 def dead_letter_outside() -> None:
     """Dead letters are written at once, not with the transaction."""
     write_outside(".dead_letter")
@@ -92,13 +108,16 @@ def dead_letter_outside() -> None:
 def restore_without_waiting() -> None:
     """A restore takes the last stable offset for the end, and the first silence too."""
 
-    def records(self: KafkaLog, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
-        end = self._cluster.ends([(topic, partition)], committed=True)[(topic, partition)]
+    def records(
+        self: KafkaLog, topic: str, partition: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[Stored]:
+        stable = self._cluster.ends([(topic, partition)], committed=True)[(topic, partition)]
+        end = stable if stop is None else stop
         if start >= end:
             return
         reader = Reader(self._cluster, "hasty", {(topic, partition): max(start, 0)})
         for _, _, stored, _ in reader.fetch(READ_RECORDS, READ_S):
-            if stored is not None:
+            if stored is not None and stored.offset < end:
                 yield stored
         reader.close()
 
@@ -169,6 +188,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         snapshot_too_new,
         changelog_outside,
         journal_outside,
+        journal_unordered,
         dead_letter_outside,
         restore_without_waiting,
         no_fencing,
