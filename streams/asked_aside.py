@@ -5,16 +5,18 @@ while the others go on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from functools import partial
 from typing import Any
 
+from streams.beside import beside
 from streams.codec import Registry
-from streams.errors import DataError, RegistryError
+from streams.errors import Asked, DataError, RegistryError
 
 ANSWER_S = 0.5  # for an answer, before the loop goes on without; a transaction may be open
-QUESTIONS_MAX = 4  # that are asked at once
+
+Question = tuple[str | None, int]  # the subject, None for any, and the id of a schema
 
 
 class AskedAside:
@@ -24,8 +26,8 @@ class AskedAside:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._asked: dict[tuple[str | None, int], Future[dict[str, Any]]] = {}
-        self._pool = ThreadPoolExecutor(QUESTIONS_MAX, "registry")
+        self._asked: dict[Question, Future[dict[str, Any]]] = {}
+        self._failed: dict[Question, RegistryError] = {}
 
     def schema_id(self, subject: str, schema: dict[str, Any]) -> int:
         """The id of our own schema, which nothing can go on without: this waits."""
@@ -40,21 +42,25 @@ class AskedAside:
         """The schema of an id; RegistryError while nobody knows."""
         return self._answer((None, schema_id), partial(self._registry.any_schema, schema_id))
 
-    def _answer(
-        self, question: tuple[str | None, int], ask: Callable[[], dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _answer(self, question: Question, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         patience = 0.0
         if question not in self._asked:
-            self._asked[question], patience = self._pool.submit(ask), ANSWER_S
+            self._asked[question], patience = beside("registry", ask), ANSWER_S
         try:
             answer = self._asked[question].result(patience)
         except NotYet as error:
-            raise RegistryError(f"the registry is asked about schema {question[1]}") from error
-        except RegistryError:
-            self._asked[question] = self._pool.submit(ask)  # nobody waits for this one
+            asked = Asked(f"the registry is asked about schema {question[1]}")
+            raise self._failed.get(question, asked) from error
+        except RegistryError as error:
+            self._asked[question] = beside("registry", ask)  # nobody waits for this one
+            self._failed[question] = error
             raise
         except DataError:
-            del self._asked[question]
+            self._forget(question)
             raise
-        del self._asked[question]
+        self._forget(question)
         return answer
+
+    def _forget(self, question: Question) -> None:
+        del self._asked[question]
+        self._failed.pop(question, None)

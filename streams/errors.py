@@ -20,8 +20,10 @@ StreamsError
 │   └── ProcessorFault       a processor raised something else
 ├── BrokerError              Kafka does not do what it was asked; retried, then paused
 │   ├── Fenced               another worker has our transactional id or our partitions
+│   ├── Evicted              the group has no place for us; only the producer can tell why
 │   └── OutcomeUnknown       a commit or abort timed out; the outcome must be re-read
 ├── RegistryError            the schema registry cannot be reached; paused, never dead-lettered
+│   ├── Asked                it has been asked, and may answer yet
 │   └── Unregistered         it answers, and lacks a schema of ours; the worker ends: run doa apply
 ├── SnapshotError            a snapshot is not ours, not whole or not safe
 │   └── VersionSkew          a snapshot of another python or river; rebuild it by replay
@@ -156,6 +158,10 @@ class OutcomeUnknown(BrokerError):
 
 class RegistryError(StreamsError):
     """The schema registry does not answer."""
+
+
+class Asked(RegistryError):
+    """The schema registry has been asked, and may answer yet."""
 
 
 class Unregistered(RegistryError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
-from streams.errors import RegistryError, Unregistered
+from streams.errors import Asked, RegistryError, Unregistered
 
 NO_TIME = -1  # what cannot be decoded has no event time: it is taken as soon as it is the head
 
@@ -94,7 +94,8 @@ class Merge:
         except Unregistered:
             raise
         except RegistryError as error:
-            self._undecoded[source], self.waits = stored, f"outage: {error}"
+            told = "waiting" if isinstance(error, Asked) else "outage"
+            self._undecoded[source], self.waits = stored, f"{told}: {error}"
             return
         heappush(self._heads, (item.time_ms, source, item))
 

@@ -12,7 +12,6 @@ for so long: what a broker that is away for a while has not answered by then is 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,6 +19,7 @@ from typing import Any
 
 from confluent_kafka import TopicPartition
 
+from streams.beside import beside
 from streams.broker import Cluster
 from streams.clients import put, translated
 from streams.errors import Fenced, StreamsError
@@ -97,14 +97,9 @@ class Transaction:
         """Begin to make everything that was written visible, and the offsets of what it was made
         from (KIP-447). `settle` says how that ends, and calls `then` if well.
         """
-        self._commit, self._then = Future(), then
-        self.open = self._producing = False
-        threading.Thread(
-            target=_resolve,
-            args=(self._commit, self.commit_now, self._producer, offsets, group),
-            name=f"commit-{self._id}",
-            daemon=True,
-        ).start()
+        self.open, self._producing, self._then = False, False, then
+        name = f"commit-{self._id}"
+        self._commit = beside(name, self.commit_now, self._producer, offsets, group)
 
     def commit_now(self, producer: Any, offsets: list[TopicPartition], group: Any) -> None:
         """Commit, and wait for it."""
@@ -170,12 +165,3 @@ class Transaction:
         self.open = False
         self._commit = None
         self._in_doubt = True
-
-
-def _resolve(future: Future[None], function: Callable[..., None], *arguments: Any) -> None:
-    try:
-        function(*arguments)
-    except BaseException as error:
-        future.set_exception(error)
-    else:
-        future.set_result(None)

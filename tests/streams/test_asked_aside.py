@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streams.asked_aside import AskedAside
-from streams.errors import RegistryError, UnknownSchema
+from streams.errors import Asked, RegistryError, UnknownSchema
 
 SCHEMA = {"type": "record", "name": "Thing", "fields": []}
 
@@ -44,9 +44,9 @@ def _or_none(registry: AskedAside) -> dict[str, Any] | None:
 def test_answer_that_is_late_is_there_for_who_asks_again() -> None:
     slow = Slow()
     registry = AskedAside(slow)
-    with pytest.raises(RegistryError, match="is asked about schema 7"):
+    with pytest.raises(Asked, match="is asked about schema 7"):
         registry.writer_schema("subject", 7)
-    with pytest.raises(RegistryError, match="is asked about schema 7"):
+    with pytest.raises(Asked, match="is asked about schema 7"):
         registry.writer_schema("subject", 7)
     slow.may.set()
     while (found := _or_none(registry)) is None:
@@ -64,6 +64,11 @@ def test_outage_is_asked_about_again_and_a_refusal_is_told() -> None:
     with pytest.raises(RegistryError, match="away"):
         registry.writer_schema("subject", 7)
     slow.error = None
+    slow.may.clear()
+    with pytest.raises(RegistryError, match="away"):  # what it said last
+        while True:
+            registry.writer_schema("subject", 7)
+    slow.may.set()
     while (found := _or_none(registry)) is None:
         pass
     assert found == SCHEMA
