@@ -76,9 +76,9 @@ def restore(unit: Unit, log: Log) -> None:
             _restore_unit(unit, stored.value)
         elif processor == "seen":
             if stored.value:
-                name, hour, page = rest.split("/")
+                name, hour, *page = rest.split("/")  # without a page: written before there were any
                 ids = plan.seen_codec.decode(stored.value).ids
-                seen.setdefault(name, {})[int(hour), int(page)] = ids
+                seen.setdefault(name, {})[int(hour), int(page[0]) if page else -1] = ids
         elif stored.value:
             table, _, name = rest.partition("/")
             found = tables.get(f"{processor}/{table}/")

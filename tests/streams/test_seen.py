@@ -1,0 +1,48 @@
+"""Ids that were seen, kept in pages."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from streams.seen import HOUR_MS, PAGE_VALUES_MAX, Seen
+
+PLAN: Any = SimpleNamespace(name="toy.event.tick", unique="id", unique_hours=2)
+
+
+def tick(name: str) -> Any:
+    return SimpleNamespace(id=name)
+
+
+def test_hour_is_written_in_pages_of_which_only_the_last_changes() -> None:
+    seen = Seen(PLAN)
+    names = [f"n{i}" for i in range(PAGE_VALUES_MAX + 1)]
+    assert all(seen.first_sight(tick(name), 5) for name in names)
+    assert seen.flush(5) == [((0, 0), names[:-1]), ((0, 1), names[-1:])]
+    assert seen.first_sight(tick("late"), 6)
+    assert seen.flush(6) == [((0, 1), [names[-1], "late"])]
+    assert seen.flush(6) == []
+
+
+def test_what_was_restored_is_known_and_goes_on_in_its_last_page() -> None:
+    seen = Seen(PLAN)
+    seen.restore({(0, 1): ["c"], (0, 0): ["a", "b"]})
+    assert [seen.first_sight(tick(name), 5) for name in "abcd"] == [False, False, False, True]
+    assert seen.flush(5) == [((0, 1), ["c", "d"])]
+
+
+def test_all_pages_of_an_hour_are_forgotten_and_its_ids_are_new_again() -> None:
+    seen = Seen(PLAN)
+    seen.restore({(0, 0): ["a"], (0, 1): ["b"]})
+    later = 3 * HOUR_MS
+    assert seen.first_sight(tick("a"), later)
+    assert seen.flush(later) == [((3, 0), ["a"]), ((0, 0), None), ((0, 1), None)]
+    assert not seen.first_sight(tick("a"), later)
+    assert seen.first_sight(tick("b"), later)
+
+
+def test_long_ids_make_a_page_full_before_its_time() -> None:
+    seen = Seen(PLAN)
+    for name in ("a" * 200_000, "b" * 200_000, "c"):
+        seen.first_sight(tick(name), 0)
+    assert [len(values or ()) for _, values in seen.flush(0)] == [2, 1]
