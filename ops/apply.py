@@ -30,6 +30,7 @@ COMPACTED = {  # small segments, so that it happens: the one that is written to 
     "cleanup.policy": "compact",
     "segment.bytes": "16000000",
     "min.cleanable.dirty.ratio": "0.2",
+    "delete.retention.ms": str(DAY_MS),
 }
 MARKS_KEPT_LONGER_MS = 30 * DAY_MS  # a segment lives as long as its youngest record, and a week
 GROUP_EMPTY_WAIT_S = 15.0

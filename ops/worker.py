@@ -32,7 +32,6 @@ HEAD_START_S, HEAD_START_POLL_S = 2.0, 0.02
 LOADED = (  # what a worker imports late, here or where it connects
     "ops.apply",
     "streams.app",
-    "streams.asked_aside",
     "streams.flow",
     "streams.hosted",
     "streams.plan",
@@ -138,7 +137,6 @@ def _hosted(
     slots: dict[str, Slot],
     source_options: dict[str, Any],
 ) -> list[Hosted]:
-    from streams.asked_aside import AskedAside
     from streams.flow import FlowLoop
     from streams.hosted import Hosted
     from streams.plan import Plan
@@ -146,11 +144,12 @@ def _hosted(
 
     cluster, registry = connection.cluster, connection.registry
     if flow.steps:
-        asked = AskedAside(registry)
-        plan = Plan(flow, asked, connection.settings.namespace, connection.keys)
+        plan = Plan(flow, registry, connection.settings.namespace, connection.keys)
         return [Hosted(FlowLoop(plan, cluster, slots[flow.name].number))]
     return [
-        Hosted(SourceLoop(topology, flow, source, cluster, registry, **source_options))
+        Hosted(
+            SourceLoop(topology, flow, source, cluster, registry, patient=True, **source_options)
+        )
         for source in flow.sources
     ]
 

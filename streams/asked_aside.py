@@ -4,9 +4,11 @@ while the others go on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,8 +17,29 @@ from streams.codec import Registry
 from streams.errors import Asked, DataError, RegistryError
 
 ANSWER_S = 0.5  # for an answer, before the loop goes on without; a transaction may be open
+KEPT_S = 10.0  # an answer that nobody comes for: what the registry knows may change
 
-Question = tuple[str | None, int]  # the subject, None for any, and the id of a schema
+
+@dataclass
+class _Question:
+    """What is asked, what came of it and when, and what came of it the last time if that failed."""
+
+    answer: Future[dict[str, Any]] = field(default_factory=Future)
+    answered_at: float | None = None
+    failure: RegistryError | None = None
+
+    def ask(self, function: Callable[[], dict[str, Any]]) -> None:
+        """Ask, at first or once more."""
+        self.answered_at, self.answer = None, beside("registry", function)
+        self.answer.add_done_callback(self._note)
+
+    def _note(self, _: object) -> None:
+        self.answered_at = time.monotonic()
+
+    @property
+    def stale(self) -> bool:
+        """Whether nobody came for the answer in time."""
+        return self.answered_at is not None and time.monotonic() - self.answered_at > KEPT_S
 
 
 class AskedAside:
@@ -26,8 +49,7 @@ class AskedAside:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._asked: dict[Question, Future[dict[str, Any]]] = {}
-        self._failed: dict[Question, RegistryError] = {}
+        self._questions: dict[tuple[str | None, int], _Question] = {}
 
     def schema_id(self, subject: str, schema: dict[str, Any]) -> int:
         """The id of our own schema, which nothing can go on without: this waits."""
@@ -35,32 +57,33 @@ class AskedAside:
 
     def writer_schema(self, subject: str, schema_id: int) -> dict[str, Any]:
         """The schema of an id, if it belongs to the subject; RegistryError while nobody knows."""
-        ask = partial(self._registry.writer_schema, subject, schema_id)
-        return self._answer((subject, schema_id), ask)
+        return self._answer(
+            (subject, schema_id), partial(self._registry.writer_schema, subject, schema_id)
+        )
 
     def any_schema(self, schema_id: int) -> dict[str, Any]:
         """The schema of an id; RegistryError while nobody knows."""
         return self._answer((None, schema_id), partial(self._registry.any_schema, schema_id))
 
-    def _answer(self, question: Question, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        patience = 0.0
-        if question not in self._asked:
-            self._asked[question], patience = beside("registry", ask), ANSWER_S
+    def _answer(
+        self, key: tuple[str | None, int], function: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        question, patience = self._questions.get(key), 0.0
+        if question is None or question.stale:
+            question, patience = _Question(), ANSWER_S
+            question.ask(function)
+            self._questions[key] = question
         try:
-            answer = self._asked[question].result(patience)
+            answer = question.answer.result(patience)
         except NotYet as error:
-            asked = Asked(f"the registry is asked about schema {question[1]}")
-            raise self._failed.get(question, asked) from error
+            asked = Asked(f"the registry is asked about schema {key[1]}")
+            raise (question.failure or asked) from error
         except RegistryError as error:
-            self._asked[question] = beside("registry", ask)  # nobody waits for this one
-            self._failed[question] = error
+            question.failure = error
+            question.ask(function)  # nobody waits for this one
             raise
         except DataError:
-            self._forget(question)
+            del self._questions[key]
             raise
-        self._forget(question)
+        del self._questions[key]
         return answer
-
-    def _forget(self, question: Question) -> None:
-        del self._asked[question]
-        self._failed.pop(question, None)

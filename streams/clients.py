@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from streams.errors import BrokerError, Evicted, Fenced, OutcomeUnknown
-from streams.merge import Stored
+from streams.merge import Merge, Stored
 from streams.settings import Settings
 
 FULL_WAIT_S = 0.01  # how long to serve a producer when its queue is full
@@ -79,10 +79,23 @@ def _is_evicted(cause: KafkaError) -> bool:
     return bool(cause.code() == KafkaError._FATAL and "Static consumer fenced" in cause.str())
 
 
-def raise_worst(failed: Sequence[KafkaError]) -> None:
-    """Raise one of the errors that a fetch came with, first what ends the consumer for good:
-    librdkafka tells of that once, and gives nothing any more.
+def deliver(
+    fetched: Iterable[Any], merges: Mapping[int, Merge], sources: Mapping[str, int]
+) -> None:
+    """Hand what a consumer has fetched to the merges of its partitions, if there are any; then
+    raise what came with it, first what ends the consumer for good: librdkafka tells of that once,
+    and gives nothing any more.
     """
+    failed = []
+    for one in fetched:
+        error, merge = one.error(), merges.get(one.partition())
+        if error is None:
+            if merge is not None:
+                merge.push(sources[one.topic()], stored_of(one))
+        elif error.code() != END:
+            failed.append(error)
+        elif merge is not None:
+            merge.reached(sources[one.topic()], one.offset())
     if failed:
         ended = (error for error in failed if error.code() == KafkaError._FATAL)
         with translated("consume"):

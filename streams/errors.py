@@ -169,6 +169,7 @@ class Unregistered(RegistryError):
 
 
 OUTAGES = (BrokerError, RegistryError)  # of the world around us: waited for, never a dead letter
+NO_FAULT_OF_A_RECORD = (MemoryError, *OUTAGES)
 
 
 class SnapshotError(StreamsError):

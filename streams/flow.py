@@ -23,10 +23,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
+from streams.asked_aside import AskedAside
 from streams.assignment import starts_of, units_in
 from streams.backpressure import Backpressure
 from streams.broker import Cluster
-from streams.clients import END, FIRST, Callbacks, places, raise_worst, stored_of, translated
+from streams.clients import FIRST, Callbacks, deliver, places, translated
 from streams.codec import Codec
 from streams.errors import (
     OUTAGES,
@@ -64,6 +65,8 @@ class FlowLoop:
         self.settings = cluster.settings
         self.group = plan.topic(plan.flow.name)
         self.transaction = Transaction(cluster, f"{self.group}.{slot}")
+        for one in plan.inputs:
+            one.codec.registry = AskedAside(one.codec.registry)
         self.units: dict[int, Unit] = {}
         self.merges: dict[int, Merge] = {}
         self.refused: dict[tuple[str, bytes], DataError] = {}
@@ -167,6 +170,8 @@ class FlowLoop:
         """Note where the inputs end, now and then, and try what waits for the registry."""
         self._look_at = time.monotonic() + LOOK_S
         for merge in self.merges.values():
+            if merge.waits is not None:
+                self.progressed_at = time.monotonic()  # nor is to wait, even when that ends
             merge.retry()
         if not self.transaction.open and self.lag == 0:
             self.progressed_at = time.monotonic()  # having nothing to do is not being stuck
@@ -183,10 +188,10 @@ class FlowLoop:
         heavy = sum(u.bytes_out for u in self.units.values()) >= self.settings.batch_bytes_max
         idle = self._starved and not any(m.ready for m in self.merges.values())
         rests = idle and self.transaction.age_ms >= self.settings.idle_commit_ms
-        return full or heavy or rests or self._ends_now
+        return full or heavy or rests or self._batch_ends
 
     @property
-    def _ends_now(self) -> bool:
+    def _batch_ends(self) -> bool:
         """Whether no more is taken: by an operator's wish, or as the batch is old enough."""
         old = self.transaction.open and self.transaction.age_ms >= self._age_ms_max
         return old or self._paused.is_set()
@@ -200,8 +205,9 @@ class FlowLoop:
     def _process(self, unit: Unit, merge: Merge) -> None:
         """Take what the merge gives, until the batch is full or old, or to a pause."""
         taken, room = 0, self.settings.batch_records_max - self._taken
-        bytes_max = self.settings.batch_bytes_max
-        while taken < room and unit.bytes_out < bytes_max and not self._ends_now:
+        others = sum(u.bytes_out for u in self.units.values()) - unit.bytes_out
+        bytes_max = self.settings.batch_bytes_max - others
+        while taken < room and unit.bytes_out < bytes_max and not self._batch_ends:
             item = merge.pop()
             if item is None:
                 break
@@ -221,21 +227,8 @@ class FlowLoop:
         if messages:
             messages += self._consumer.consume(self.settings.fetch_records - 1, 0.0)
         self._starved = len(messages) < self.settings.fetch_records
-        failed = []
-        for message in messages:
-            error, topic, number = message.error(), message.topic(), message.partition()
-            if error is not None and error.code() != END:
-                failed.append(error)
-                continue
-            merge = self.merges.get(number)
-            if merge is None or self._reassigned is not None:
-                continue  # fetched before a rebalance; it will be fetched again
-            source = self._inputs[topic]
-            if error is not None:
-                merge.reached(source, message.offset())
-                continue
-            merge.push(source, stored_of(message))
-        raise_worst(failed)
+        # What was fetched before a rebalance will be fetched again.
+        deliver(messages, {} if self._reassigned is not None else self.merges, self._inputs)
         self._callbacks.check()
 
     def _commit(self) -> None:
@@ -358,9 +351,9 @@ class FlowLoop:
         with translated("assign"):
             self._consumer.assign(assigned)
             self._consumer.resume(assigned)  # a pause outlives its assignment
-        self._reassigned = self._waits = None
         # The next transaction is short, so that readers see soon that the flow goes on.
         self._age_ms_max, self.progressed_at = self.settings.idle_commit_ms, time.monotonic()
+        self._reassigned = self._waits = None
 
     @cached_property
     def partitions(self) -> int:
@@ -374,6 +367,7 @@ class FlowLoop:
         first = TopicPartition(self.plan.inputs[0].topic, 0, 0)
         self.transaction.prove([first], self._consumer.consumer_group_metadata())
         self._close()
+        self._callbacks.check()
         self._consumer = None
         self._drop_units()
 

@@ -101,9 +101,11 @@ class Merge:
 
     def retry(self) -> None:
         """Try again to decode what could not be."""
-        undecoded, self._undecoded, self.waits = self._undecoded, {}, None
+        undecoded, self._undecoded = self._undecoded, {}
         for source, stored in undecoded.items():
             self._set_head(source, stored)
+        if not self._undecoded:
+            self.waits = None
 
     def pop(self) -> Input | None:
         """The next record, or None while an input that may hold an earlier one is empty."""

@@ -26,6 +26,7 @@ from streams.partition import partition_of
 from streams.plan import Plan
 from streams.processor import Clock, Processor
 from streams.topology import Flow, Topology, stream_of
+from streams.transaction import ABORT_MARGIN_S
 
 COMMIT_RECORDS = 20_000
 COMMIT_MS_MAX = 2_000
@@ -36,7 +37,8 @@ class SourceLoop:
     """Writes what a source yields until it ends or is stopped.
 
     `speed` is event time over wall time: 60.0 plays an hour in a minute, None goes as fast as it
-    can.
+    can. One that is `patient` waits for a broker or registry that is away; else their errors are
+    raised.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class SourceLoop:
         registry: Registry,
         *,
         speed: float | None = None,
+        patient: bool = False,
         progress: Callable[[int], None] = lambda count: None,
         **options: Any,
     ) -> None:
@@ -55,10 +58,11 @@ class SourceLoop:
         self.source = source
         self.cluster = cluster
         self.speed = speed
+        self.patient = patient
         self.progress = progress
         self.options = options
         self.written: dict[str, int] = {}
-        self.count = 0
+        self.count = self._written = 0  # committed; and written, which may be more
         self.reason: str | None = None  # why nothing is written
         readers = [f for f in topology.flows.values() if set(f.inputs) & set(source.writes)]
         namespace = cluster.settings.namespace
@@ -78,8 +82,8 @@ class SourceLoop:
         self._stopping.set()
 
     def run(self) -> int:
-        """Write until the source ends; how many records were written in all. While broker or
-        registry are away it waits, and goes on from what it has committed.
+        """Write until the source ends; how many records were written in all. After an outage it
+        goes on from what it has committed.
         """
         while not self._stopping.is_set():
             try:
@@ -88,6 +92,8 @@ class SourceLoop:
             except (Fenced, Unregistered):
                 raise
             except OUTAGES as error:
+                if not self.patient:
+                    raise
                 self.reason = f"outage: {error}"
                 self._open_records = 0
                 self._stopping.wait(self.cluster.settings.retry_pause_s)
@@ -100,7 +106,9 @@ class SourceLoop:
         self._partitions = self.cluster.partitions()
         self._edges = {c: self._edge(c) for c in self.source.writes}
         self._first_ms = None
-        for position, record in self.source(self._restore(), **self.options):
+        start = self._restore()
+        self.reason = None
+        for position, record in self.source(start, **self.options):
             self._pace(record)
             if self._stopping.is_set():
                 break  # the record is not lost: its position was not committed
@@ -132,6 +140,12 @@ class SourceLoop:
             return 0.0
         return (time.monotonic() - self._opened) * 1_000
 
+    def _patience_s(self) -> float:
+        """How long to wait for a commit: less than the broker would, as a flow's transaction."""
+        settings = self.cluster.settings
+        left = settings.transaction_timeout_ms / 1_000 - ABORT_MARGIN_S - self._age_ms() / 1_000
+        return min(left, settings.commit_timeout_s) if left > 0 else settings.commit_timeout_s
+
     def _write(self, record: Record | Clock) -> None:
         if not self._open_records:
             with translated("begin_transaction"):
@@ -145,7 +159,7 @@ class SourceLoop:
         key = getattr(record, key_field)
         number = partition_of(key, count)
         self._send(topic, codec.encode(record), key, number)
-        self.count += 1
+        self._written += 1
 
     def _edge(self, record: type[Record]) -> tuple[str, Codec, str, int]:
         stream = stream_of(record)
@@ -179,8 +193,8 @@ class SourceLoop:
         state = UnitState(time_ms=0, written=self.written)
         self._put(changelog, self.plan.unit_codec.encode(state), "unit", 0)
         with translated("commit_transaction"):
-            self._producer.commit_transaction(self.cluster.settings.commit_timeout_s)
-        self._open_records, self.reason = 0, None
+            self._producer.commit_transaction(self._patience_s())
+        self._open_records, self.count = 0, self._written
         self.progress(self.count)
 
     def _restore(self) -> Any:
@@ -193,7 +207,7 @@ class SourceLoop:
                 elif stored.key == f"source/{self.source.name}".encode():
                     position = self.plan.state_codec(self.source.position).decode(stored.value)
         clocks = {plan.topic for plan in self._clocks}
-        self.count = sum(
+        self.count = self._written = sum(
             n for place, n in self.written.items() if place.split("[")[0] not in clocks
         )
         return position

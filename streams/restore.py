@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from schemas.internal import UnitState
 from schemas.record import Record
 from streams.codec import Codec
-from streams.errors import OUTAGES, SnapshotError
+from streams.errors import NO_FAULT_OF_A_RECORD, SnapshotError
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
 from streams.seen import Page
@@ -75,10 +75,10 @@ def restore(unit: Unit, log: Log) -> None:
         if processor == "unit":
             _restore_unit(unit, stored.value)
         elif processor == "seen":
-            if stored.value:
-                name, hour, *page = rest.split("/")  # without a page: written before there were any
+            if stored.value and rest.count("/") == 2:  # else it is of before there were pages
+                name, hour, page = rest.split("/")
                 ids = plan.seen_codec.decode(stored.value).ids
-                seen.setdefault(name, {})[int(hour), int(page[0]) if page else -1] = ids
+                seen.setdefault(name, {})[int(hour), int(page)] = ids
         elif stored.value:
             table, _, name = rest.partition("/")
             found = tables.get(f"{processor}/{table}/")
@@ -247,7 +247,7 @@ def _fold_again(
         following = n + 1
         try:
             step.learn(example, n)
-        except OUTAGES:
+        except NO_FAULT_OF_A_RECORD:
             raise
         except Exception:  # as when it was first met
             skipped.add(n)

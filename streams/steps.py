@@ -15,7 +15,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from schemas.record import Record
-from streams.errors import OUTAGES, DataError, ProcessorFault, Rollback
+from streams.errors import NO_FAULT_OF_A_RECORD, DataError, ProcessorFault, Rollback
 from streams.lineage import varint
 from streams.processor import Learner, Processor
 from streams.snapshot_log import write_snapshot
@@ -128,7 +128,7 @@ class FoldStep(Step):
             if outputs:
                 self.unit.emit(self, outputs, parents_of(trigger[0], known))
         except Exception as error:
-            if self.in_place:
+            if self.in_place and not isinstance(error, NO_FAULT_OF_A_RECORD):
                 raise Rollback(self.name, trigger[0], error) from error
             raise
         self._remember(touched, states, after, trigger)
@@ -173,6 +173,8 @@ class FoldStep(Step):
             parents = parents_of(None, [(store, entry)])
             try:
                 self.unit.emit(self, self.expired_function(state, deadline), parents)
+            except NO_FAULT_OF_A_RECORD:
+                raise
             except Exception as error:  # as in `deliver`; here the entry is what is kept
                 self.dead_letters += 1
                 fault = fault_of(error)
@@ -185,6 +187,8 @@ class FoldStep(Step):
         self.records_in += 1
         try:
             self.unit.emit(self, self.expired_function(state, deadline), parents)
+        except NO_FAULT_OF_A_RECORD:
+            raise
         except Exception as error:  # as in `expire`
             assert self.unit.item is not None, "an entry is closed again when it was redriven"
             self.dead_letters += 1
@@ -208,7 +212,7 @@ class SingleFoldStep(FoldStep):
                 known = () if entry is None else ((store, entry),)
                 self.unit.emit(self, outputs, parents_of(trigger[0], known))
         except Exception as error:
-            if self.in_place:
+            if self.in_place and not isinstance(error, NO_FAULT_OF_A_RECORD):
                 raise Rollback(self.name, trigger[0], error) from error
             raise
         if key is None:
@@ -246,7 +250,7 @@ class LearnerStep(Step):
             return
         try:
             signals = self.learn(record, trigger[2])
-        except OUTAGES:
+        except NO_FAULT_OF_A_RECORD:
             raise
         except Exception as error:
             raise Rollback(self.name, trigger[0], error) from error

@@ -12,8 +12,9 @@ for so long: what a broker that is away for a while has not answered by then is 
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -72,6 +73,7 @@ class Transaction:
         """Hand records to the producer, which sends them while others are made. Waits for a commit
         under way.
         """
+        assert not self._in_doubt, "a producer is renewed before it writes again"
         self._enter()
         produce = self._producer.produce
         with translated("produce"):
@@ -127,20 +129,19 @@ class Transaction:
 
     def prove(self, offsets: list[TopicPartition], group: Any) -> None:
         """Raise Fenced if a younger producer has this one's id. The offsets of a member that the
-        group does not know are refused; before that, the coordinator looks at the producer.
+        group does not know are refused, but before that the coordinator looks at the producer; one
+        that is past asking still has its transaction to abort. A transaction in doubt that is too
+        old proves nothing: the broker itself has fenced it.
         """
-        if self._producer is None:
+        if self._producer is None or (self._in_doubt and time.monotonic() > self._aborts_at):
             return
-        try:
+        with _unless_fenced():
             self._enter()
             with translated("send_offsets_to_transaction"):
-                self._producer.send_offsets_to_transaction(
-                    offsets, group, self._cluster.settings.commit_timeout_s
-                )
-        except Fenced:
-            raise
-        except StreamsError:
-            pass  # not fenced, as far as anyone knows
+                self._producer.send_offsets_to_transaction(offsets, group, self._patience_s())
+        with _unless_fenced(), translated("abort_transaction"):
+            self._producer.abort_transaction(self._patience_s())
+        self._in_doubt = True
 
     def abort(self) -> None:
         """Leave no trace of what no commit covers; when its end is in doubt, the producer is given
@@ -165,3 +166,14 @@ class Transaction:
         self.open = False
         self._commit = None
         self._in_doubt = True
+
+
+@contextlib.contextmanager
+def _unless_fenced() -> Iterator[None]:
+    """Go on after any error but Fenced, which alone says something for sure."""
+    try:
+        yield
+    except Fenced:
+        raise
+    except StreamsError:
+        pass

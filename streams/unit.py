@@ -18,7 +18,7 @@ from schemas.internal import SeenIds, UnitState
 from schemas.record import Record
 from streams.dead_letter import DeadLetters
 from streams.edge import Edge
-from streams.errors import OUTAGES, DataError, Duplicate, ProcessorFault, Rollback
+from streams.errors import NO_FAULT_OF_A_RECORD, DataError, Duplicate, ProcessorFault, Rollback
 from streams.lineage import HEADER, header_number, varint
 from streams.merge import Input
 from streams.partition import partition_of
@@ -151,7 +151,7 @@ class Unit:
                     if self.refused and (step.name, trigger[0]) in self.refused:
                         raise self.refused[(step.name, trigger[0])]
                     step.run(record, trigger)
-                except (Rollback, MemoryError, *OUTAGES):
+                except (Rollback, *NO_FAULT_OF_A_RECORD):
                     raise
                 except Exception as error:  # what a processor raises is its author's; it is kept
                     step.refuse(record, trigger, fault_of(error))

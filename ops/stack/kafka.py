@@ -25,6 +25,7 @@ BROKER_SESSION_MS = 4_000
 BROKER_HEARTBEAT_MS = 1_000
 INTERNAL_PARTITIONS = 4
 CLEANER_BYTES = 32 * 1024 * 1024
+OWN_SEGMENT_BYTES = 1024 * 1024
 LOG_FILE_MB_MAX = 10
 LOG_FILES_MAX = 3
 FORMAT_SECONDS_MAX = 60
@@ -57,7 +58,7 @@ SETTINGS: Mapping[str, object] = {
     "group.min.session.timeout.ms": 1_000,
     "group.max.session.timeout.ms": 300_000,
     # A worker killed inside a transaction stalls read_committed readers until the broker aborts.
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 200,
     "transaction.max.timeout.ms": TRANSACTION_MS_MAX,
     "message.max.bytes": RECORD_BYTES_MAX,
     "replica.fetch.max.bytes": RECORD_BYTES_MAX,
@@ -69,6 +70,12 @@ SETTINGS: Mapping[str, object] = {
     "num.io.threads": 4,
     "log.cleaner.threads": 1,
     "log.cleaner.dedupe.buffer.size": CLEANER_BYTES,
+    # Kafka's own topics are loaded at each start, and a flow commits many times a second: they are
+    # kept short (decision 8 says what a long one leads to). Ours say for how long they keep deletes.
+    "offsets.topic.segment.bytes": OWN_SEGMENT_BYTES,
+    "transaction.state.log.segment.bytes": OWN_SEGMENT_BYTES,
+    "log.cleaner.backoff.ms": 5_000,
+    "log.cleaner.delete.retention.ms": 60_000,
 }
 
 _STARTED = "Kafka Server started"

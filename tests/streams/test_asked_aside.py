@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
 
+from streams import asked_aside
 from streams.asked_aside import AskedAside
 from streams.errors import Asked, RegistryError, UnknownSchema
 
+WAIT_S = 20.0
 SCHEMA = {"type": "record", "name": "Thing", "fields": []}
 
 
@@ -17,12 +20,13 @@ class Slow:
     """A registry that answers when it is let; what it raises is set from outside."""
 
     def __init__(self) -> None:
-        self.may, self.asked = threading.Event(), 0
+        self.may, self.asked, self.waiting = threading.Event(), 0, 0
         self.error: Exception | None = None
 
     def writer_schema(self, subject: str, schema_id: int) -> dict[str, Any]:
-        self.asked += 1
-        assert self.may.wait(20)
+        self.asked, self.waiting = self.asked + 1, self.waiting + 1
+        assert self.may.wait(WAIT_S)
+        self.waiting -= 1
         if self.error is not None:
             raise self.error
         return SCHEMA
@@ -34,11 +38,14 @@ class Slow:
         return 5
 
 
-def _or_none(registry: AskedAside) -> dict[str, Any] | None:
-    try:
-        return registry.writer_schema("subject", 7)
-    except RegistryError:
-        return None
+def answered(registry: AskedAside) -> dict[str, Any]:
+    """The answer, when it is there."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return registry.writer_schema("subject", 7)
+        except RegistryError:
+            assert time.monotonic() < deadline, "no answer"
 
 
 def test_answer_that_is_late_is_there_for_who_asks_again() -> None:
@@ -49,9 +56,7 @@ def test_answer_that_is_late_is_there_for_who_asks_again() -> None:
     with pytest.raises(Asked, match="is asked about schema 7"):
         registry.writer_schema("subject", 7)
     slow.may.set()
-    while (found := _or_none(registry)) is None:
-        pass
-    assert (found, slow.asked) == (SCHEMA, 1)
+    assert (answered(registry), slow.asked) == (SCHEMA, 1)
     assert registry.any_schema(7) == SCHEMA
     assert registry.schema_id("subject", SCHEMA) == 5
 
@@ -63,15 +68,33 @@ def test_outage_is_asked_about_again_and_a_refusal_is_told() -> None:
     registry = AskedAside(slow)
     with pytest.raises(RegistryError, match="away"):
         registry.writer_schema("subject", 7)
-    slow.error = None
     slow.may.clear()
-    with pytest.raises(RegistryError, match="away"):  # what it said last
-        while True:
+    deadline = time.monotonic() + WAIT_S
+    while slow.waiting == 0:  # one that was asked before the registry was slow has failed as well
+        assert time.monotonic() < deadline
+        with pytest.raises(RegistryError, match="away"):  # what it said last
             registry.writer_schema("subject", 7)
+    slow.error = None
     slow.may.set()
-    while (found := _or_none(registry)) is None:
-        pass
-    assert found == SCHEMA
+    assert answered(registry) == SCHEMA
     slow.error = UnknownSchema("no schema has the id 7")
     with pytest.raises(UnknownSchema, match="no schema has the id 7"):
         registry.writer_schema("subject", 7)
+
+
+def test_answer_that_nobody_came_for_in_time_is_asked_for_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = Slow()
+    slow.error = UnknownSchema("not yet")
+    registry = AskedAside(slow)
+    with pytest.raises(Asked):
+        registry.writer_schema("subject", 7)
+    slow.may.set()
+    deadline = time.monotonic() + WAIT_S
+    while slow.waiting:
+        assert time.monotonic() < deadline
+    monkeypatch.setattr(asked_aside, "KEPT_S", -1.0)
+    slow.error = None
+    assert answered(registry) == SCHEMA
+    assert slow.asked == 2

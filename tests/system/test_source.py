@@ -36,14 +36,17 @@ def test_source_waits_for_a_broker_that_is_away_and_writes_each_event_once(
         cluster,
         registry,
         speed=86_400 / DAY_S,
+        patient=True,
         flights=FLIGHTS,
     )
     writing = threading.Thread(target=source.run, daemon=True)
     writing.start()
     until("events", lambda: source.count > 0)
     stack.down()
-    until("a source that waits", lambda: source.reason is not None)
-    stack.up()
+    try:
+        until("a source that waits", lambda: source.reason is not None)
+    finally:
+        stack.up()
     source.speed = None  # what is left comes at once
     until("the end of the source", lambda: not writing.is_alive())
     expected = Counter(stream_of(type(event)).topic for event in events(FLIGHTS))

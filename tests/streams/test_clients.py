@@ -1,0 +1,91 @@
+"""What a consumer has fetched, and what it calls back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+
+from streams.clients import Callbacks, deliver
+from streams.errors import BrokerError, Evicted, Fenced
+from streams.merge import Input, Merge, Stored
+
+FENCED = KafkaError(KafkaError._FATAL, "Static consumer fenced by other consumer")
+PASSING = KafkaError(KafkaError._MAX_POLL_EXCEEDED, "too slow")
+
+
+class Fetched:
+    """A record, the end of a partition, or an error."""
+
+    def __init__(self, offset: int = -1, error: KafkaError | None = None) -> None:
+        self._offset, self._error = offset, error
+
+    def error(self) -> KafkaError | None:
+        return self._error
+
+    def topic(self) -> str:
+        return "topic"
+
+    def partition(self) -> int:
+        return 3
+
+    def offset(self) -> int:
+        return self._offset
+
+    def key(self) -> bytes:
+        return b"k"
+
+    def value(self) -> bytes:
+        return b"v"
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return []
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 5
+
+
+def merge() -> Merge:
+    def decoded(source: int, stored: Stored) -> Input:
+        return Input(source, stored.offset, stored.offset, None, None, stored.value, 0)
+
+    return Merge([9], [0], decoded)
+
+
+def test_records_and_ends_reach_their_merge_and_others_are_left_out() -> None:
+    here = merge()
+    end = KafkaError(KafkaError._PARTITION_EOF, "end")
+    deliver([Fetched(0), Fetched(1), Fetched(9, end)], {3: here}, {"topic": 0})
+    offsets = []
+    while (item := here.pop()) is not None:
+        offsets.append(item.offset)
+    assert offsets == [0, 1]
+    assert here.positions == [9]
+    deliver([Fetched(0), Fetched(9, end)], {}, {"topic": 0})
+
+
+@pytest.mark.parametrize("errors", [(PASSING, FENCED), (FENCED, PASSING)])
+def test_end_of_a_consumer_is_told_whatever_else_was_fetched(errors: Any) -> None:
+    with pytest.raises(Evicted, match="Static consumer fenced"):
+        deliver([Fetched(error=e) for e in errors], {}, {})
+
+
+def test_other_errors_are_raised_after_what_came_with_them() -> None:
+    here = merge()
+    with pytest.raises(BrokerError, match="too slow"):
+        deliver([Fetched(error=PASSING), Fetched(0)], {3: here}, {"topic": 0})
+    assert here.positions == [1]
+
+
+def test_errors_of_callbacks_wait_and_the_first_is_raised_once() -> None:
+    def fail(error: Exception) -> None:
+        raise error
+
+    callbacks = Callbacks()
+    callback = callbacks("revoke", fail)
+    callback(Fenced("first"))
+    callback(BrokerError("second"))
+    with pytest.raises(Fenced, match="first"):
+        callbacks.check()
+    callbacks.check()
