@@ -71,7 +71,7 @@ SETTINGS: Mapping[str, object] = {
     "log.cleaner.threads": 1,
     "log.cleaner.dedupe.buffer.size": CLEANER_BYTES,
     # Kafka's own topics are loaded at each start, and a flow commits many times a second: they are
-    # kept short (decision 8 says what a long one leads to). Ours say for how long they keep deletes.
+    # kept short (decision 10 says what a long one leads to). Ours say how long they keep deletes.
     "offsets.topic.segment.bytes": OWN_SEGMENT_BYTES,
     "transaction.state.log.segment.bytes": OWN_SEGMENT_BYTES,
     "log.cleaner.backoff.ms": 5_000,
