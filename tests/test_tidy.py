@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -213,8 +214,13 @@ def public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef 
         )
 
 
+@cache
+def parsed(path: str, text: str) -> Source:
+    return Source(path, text, ast.parse(text))
+
+
 def faults(rule: Rule, path: str, text: str) -> list[str]:
-    source = Source(path, text, ast.parse(text))
+    source = parsed(path, text)
     return [f"{path}:{line}: error: {fault}" for line, fault in rule(source)]
 
 

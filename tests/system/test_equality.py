@@ -21,8 +21,8 @@ PARTITIONS = 4
 @pytest.mark.parametrize(
     ("count", "batch_records", "workers"),
     [
-        (3_000, 50, 1),
-        (3_000, 5_000, 3),
+        (2_000, 50, 1),
+        (2_000, 5_000, 3),
         *(
             pytest.param(20_000, b, w, marks=[pytest.mark.full, pytest.mark.timeout(900)])
             for b in (50, 5_000)
