@@ -254,9 +254,11 @@ def test_worker_counts_as_fenced_only_if_it_says_so(tmp_path: Path) -> None:
 
 def test_signal_does_not_cut_a_clean_up_short() -> None:
     steps = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be switched off
     with pytest.raises(KeyboardInterrupt), to_the_end():
         signal.raise_signal(signal.SIGINT)
         steps.append("cleaned up")
+    signal.signal(signal.SIGINT, before)
     assert steps == ["cleaned up"]
 
 
