@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,26 +18,27 @@ ANSWER_S = 0.5  # for an answer, before the loop goes on without; a transaction 
 KEPT_S = 10.0  # an answer that nobody comes for: what the registry knows may change
 
 
-@dataclass
 class _Question:
     """What is asked, what came of it and when, and what came of it the last time if that failed."""
 
-    answer: Future[dict[str, Any]] = field(default_factory=Future)
-    answered_at: float | None = None
-    failure: RegistryError | None = None
+    def __init__(self, function: Callable[[], dict[str, Any]]) -> None:
+        self._function = function
+        self.failure: RegistryError | None = None
+        self.ask()
 
-    def ask(self, function: Callable[[], dict[str, Any]]) -> None:
+    def ask(self) -> None:
         """Ask, at first or once more."""
-        self.answered_at, self.answer = None, beside("registry", function)
+        self._answered_at: float | None = None
+        self.answer = beside("registry", self._function)
         self.answer.add_done_callback(self._note)
 
     def _note(self, _: object) -> None:
-        self.answered_at = time.monotonic()
+        self._answered_at = time.monotonic()
 
     @property
     def stale(self) -> bool:
         """Whether nobody came for the answer in time."""
-        return self.answered_at is not None and time.monotonic() - self.answered_at > KEPT_S
+        return self._answered_at is not None and time.monotonic() - self._answered_at > KEPT_S
 
 
 class AskedAside:
@@ -70,17 +69,16 @@ class AskedAside:
     ) -> dict[str, Any]:
         question, patience = self._questions.get(key), 0.0
         if question is None or question.stale:
-            question, patience = _Question(), ANSWER_S
-            question.ask(function)
+            question, patience = _Question(function), ANSWER_S
             self._questions[key] = question
         try:
-            answer = question.answer.result(patience)
+            answer: dict[str, Any] = question.answer.result(patience)
         except NotYet as error:
             asked = Asked(f"the registry is asked about schema {key[1]}")
             raise (question.failure or asked) from error
         except RegistryError as error:
             question.failure = error
-            question.ask(function)  # nobody waits for this one
+            question.ask()  # nobody waits for this one
             raise
         except DataError:
             del self._questions[key]

@@ -25,6 +25,8 @@ class Backpressure:
         full, short = [], []
         for number, merge in merges.items():
             for source, plan in enumerate(self._plan.inputs):
+                if not merge.queues[source] and not self._paused:
+                    continue  # as nearly always: this is looked at in every turn
                 place = (plan.topic, number)
                 filled = self._filled(merge, source)
                 if filled >= 1.0 and place not in self._paused:

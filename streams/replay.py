@@ -26,7 +26,7 @@ from streams.partition import partition_of
 from streams.plan import Plan
 from streams.processor import Clock, Processor
 from streams.topology import Flow, Topology, stream_of
-from streams.transaction import ABORT_MARGIN_S
+from streams.transaction import patience_s
 
 COMMIT_RECORDS = 20_000
 COMMIT_MS_MAX = 2_000
@@ -140,12 +140,6 @@ class SourceLoop:
             return 0.0
         return (time.monotonic() - self._opened) * 1_000
 
-    def _patience_s(self) -> float:
-        """How long to wait for a commit: less than the broker would, as a flow's transaction."""
-        settings = self.cluster.settings
-        left = settings.transaction_timeout_ms / 1_000 - ABORT_MARGIN_S - self._age_ms() / 1_000
-        return min(left, settings.commit_timeout_s) if left > 0 else settings.commit_timeout_s
-
     def _write(self, record: Record | Clock) -> None:
         if not self._open_records:
             with translated("begin_transaction"):
@@ -192,8 +186,10 @@ class SourceLoop:
         self._put(changelog, value, f"source/{self.source.name}", 0)
         state = UnitState(time_ms=0, written=self.written)
         self._put(changelog, self.plan.unit_codec.encode(state), "unit", 0)
+        settings = self.cluster.settings
+        aborts_at = self._opened + settings.transaction_timeout_ms / 1_000
         with translated("commit_transaction"):
-            self._producer.commit_transaction(self._patience_s())
+            self._producer.commit_transaction(patience_s(settings, aborts_at))
         self._open_records, self.count = 0, self._written
         self.progress(self.count)
 

@@ -24,6 +24,7 @@ from streams.beside import beside
 from streams.broker import Cluster
 from streams.clients import put, translated
 from streams.errors import Fenced, StreamsError
+from streams.settings import Settings
 from streams.unit import Output
 
 ABORT_MARGIN_S = 1.0  # we give a transaction up so much earlier than the broker does
@@ -113,12 +114,7 @@ class Transaction:
             producer.commit_transaction(max(until - time.monotonic(), WAIT_S_MIN))
 
     def _patience_s(self) -> float:
-        """How long to wait for the broker's answer about the transaction. When it is too old
-        already, the worker stood still; whether it is fenced is for the broker to say.
-        """
-        patience: float = self._cluster.settings.commit_timeout_s
-        left = self._aborts_at - ABORT_MARGIN_S - time.monotonic()
-        return min(left, patience) if left > 0 else patience
+        return patience_s(self._cluster.settings, self._aborts_at)
 
     def settle(self, *, wait: bool = True) -> None:
         """Have done with a commit that has ended, or wait for its end; its error is raised here."""
@@ -166,6 +162,15 @@ class Transaction:
         self.open = False
         self._commit = None
         self._in_doubt = True
+
+
+def patience_s(settings: Settings, aborts_at: float) -> float:
+    """How long to wait for the broker's answer about a transaction, by the instant (monotonic) at
+    which the broker may give it up. When that has passed, whoever waits stood still; whether it is
+    fenced is for the broker to say.
+    """
+    left = aborts_at - ABORT_MARGIN_S - time.monotonic()
+    return min(left, settings.commit_timeout_s) if left > 0 else settings.commit_timeout_s
 
 
 @contextlib.contextmanager

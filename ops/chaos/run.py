@@ -82,8 +82,8 @@ class Run:
             seen.update({unit: self.witness.saw(unit, after) for unit in units})
             return all(seen[unit] is not None or self._done(unit) for unit in units)
 
-        self.until(f"a reader sees progress of each of the units {sorted(units)}", all_moved,
-                   RECOVERY_S)  # fmt: skip
+        what = f"a reader sees progress of each of the units {sorted(units)}"
+        self.until(what, all_moved, RECOVERY_S)
         moved = [at - since for at in seen.values() if at is not None]
         if not moved:
             raise NothingLeft

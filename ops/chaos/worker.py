@@ -45,7 +45,7 @@ def show_clock(clock: Path) -> None:
     """Write again and again what time it is here, so that the campaign sees whether a jump came."""
     while True:
         clock.with_suffix(SHOWN).write_text(str(time.time()), encoding="utf-8")
-        time.sleep(SHOW_S)
+        time.sleep(SHOW_S)  # the pace at which it is shown; nothing is waited for
 
 
 def main() -> None:

@@ -166,7 +166,7 @@ def test_recovery_waits_for_every_unit_that_has_something_left() -> None:
 
 
 def test_next_campaign_ends_workers_that_were_left_behind(tmp_path: Path) -> None:
-    program = [sys.executable, "-c", "import time; time.sleep(60)", "worker"]
+    program = [sys.executable, "-c", "import signal; signal.pause()", "worker"]
     ours, other = (
         subprocess.Popen(program, env={**os.environ, "DOA_HOME": str(tmp_path / name)})
         for name in ("ours", "other")

@@ -31,7 +31,7 @@ def offsets_outside() -> None:
     """Offsets are committed before the transaction, by the consumer."""
 
     def commit(self: Transaction, producer: Any, offsets: Any, group: Any) -> None:
-        with translated("commit"):
+        with translated("commit"):  # the pause keeps the breach open, for a kill to find it
             CONSUMERS[-1].commit(offsets=offsets, asynchronous=False)
             time.sleep(GAP_S)
             producer.commit_transaction(20)

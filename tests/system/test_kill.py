@@ -24,7 +24,7 @@ ENDINGS = (
     (0.55, signal.SIGINT),
     (0.7, signal.SIGKILL),
 )
-STALL_S_MAX = 12.0  # what readers may be held up by any fault; `doa chaos` has the finer figures
+STALL_S_MAX = 5.0
 STOP_S_MAX = 5.0
 
 
