@@ -123,8 +123,13 @@ class FlowLoop:
     def stuck(self) -> bool:
         """Records wait, nothing moves, and there is no reason."""
         idle = time.monotonic() - self.progressed_at
-        waiting = self.transaction.open or self.transaction.committing or self.lag > 0
-        return self.reason is None and waiting and idle > self.settings.stuck_s
+        waiting = self.transaction.open or self.transaction.committing or self._takeable > 0
+        return not (self._waits or self._told) and waiting and idle > self.settings.stuck_s
+
+    @property
+    def _takeable(self) -> int:
+        """The lag, but for units that wait for the registry."""
+        return sum(merge.lag for merge in list(self.merges.values()) if merge.waits is None)
 
     # --- the loop
 
@@ -169,26 +174,28 @@ class FlowLoop:
     def _look(self) -> None:
         """Note where the inputs end, now and then, and try what waits for the registry."""
         self._look_at = time.monotonic() + LOOK_S
-        for merge in self.merges.values():
-            if merge.waits is not None:
-                self.progressed_at = time.monotonic()  # nor is to wait, even when that ends
+        waiting = [merge for merge in self.merges.values() if merge.waits is not None]
+        for merge in waiting:
             merge.retry()
-        if not self.transaction.open and self.lag == 0:
-            self.progressed_at = time.monotonic()  # having nothing to do is not being stuck
+        waited = any(merge.waits is None for merge in waiting)
+        if waited or not (self.transaction.open or self._takeable):
+            self.progressed_at = time.monotonic()  # neither is being stuck
         self._ends.look(self._consumer, self.merges)
 
     def _patience(self) -> float:
-        left = self.settings.idle_commit_ms / 1_000
-        if self.transaction.open:
-            left -= self.transaction.age_ms / 1_000
-        return max(left, 0.001)
+        age_ms = self.transaction.age_ms if self.transaction.open else 0.0
+        return max((self.settings.idle_commit_ms - age_ms) / 1_000, 0.001)
 
     def _due(self) -> bool:
         full = self._taken >= self.settings.batch_records_max
-        heavy = sum(u.bytes_out for u in self.units.values()) >= self.settings.batch_bytes_max
+        heavy = self._bytes_out >= self.settings.batch_bytes_max
         idle = self._starved and not any(m.ready for m in self.merges.values())
         rests = idle and self.transaction.age_ms >= self.settings.idle_commit_ms
         return full or heavy or rests or self._batch_ends
+
+    @property
+    def _bytes_out(self) -> int:
+        return sum(unit.bytes_out for unit in self.units.values())
 
     @property
     def _batch_ends(self) -> bool:
@@ -205,8 +212,7 @@ class FlowLoop:
     def _process(self, unit: Unit, merge: Merge) -> None:
         """Take what the merge gives, until the batch is full or old, or to a pause."""
         taken, room = 0, self.settings.batch_records_max - self._taken
-        others = sum(u.bytes_out for u in self.units.values()) - unit.bytes_out
-        bytes_max = self.settings.batch_bytes_max - others
+        bytes_max = self.settings.batch_bytes_max - (self._bytes_out - unit.bytes_out)
         while taken < room and unit.bytes_out < bytes_max and not self._batch_ends:
             item = merge.pop()
             if item is None:

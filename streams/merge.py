@@ -64,8 +64,7 @@ class Merge:
         self.positions = positions
         self._decode = decode
         self._heads: list[tuple[int, int, Input]] = []
-        self._undecoded: dict[int, Stored] = {}
-        self.waits: str | None = None
+        self._undecoded: dict[int, tuple[Stored, str]] = {}
         self._blocked = {i for i, p in enumerate(positions) if p < horizons[i]}
         self._idle = [True] * len(horizons)
 
@@ -95,17 +94,20 @@ class Merge:
             raise
         except RegistryError as error:
             told = "waiting" if isinstance(error, Asked) else "outage"
-            self._undecoded[source], self.waits = stored, f"{told}: {error}"
+            self._undecoded[source] = stored, f"{told}: {error}"
             return
         heappush(self._heads, (item.time_ms, source, item))
 
     def retry(self) -> None:
         """Try again to decode what could not be."""
         undecoded, self._undecoded = self._undecoded, {}
-        for source, stored in undecoded.items():
+        for source, (stored, _) in undecoded.items():
             self._set_head(source, stored)
-        if not self._undecoded:
-            self.waits = None
+
+    @property
+    def waits(self) -> str | None:
+        """Why a head cannot be decoded yet; None when all are."""
+        return next((why for _, why in self._undecoded.values()), None)
 
     def pop(self) -> Input | None:
         """The next record, or None while an input that may hold an earlier one is empty."""
@@ -126,7 +128,7 @@ class Merge:
     @property
     def ready(self) -> bool:
         """Whether `pop` has a record to give."""
-        return bool(self._heads) and not self._blocked and self.waits is None
+        return bool(self._heads) and not self._blocked and not self._undecoded
 
     def behind(self, source: int, end: int) -> int:
         """Records of an input that were not taken, if it ends at `end`."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -126,14 +127,16 @@ def rounds(events: list[Record]) -> Iterator[Record]:
 
 def later(event: Record, by_ms: int) -> Record:
     """The event, all its instants moved on."""
-    moved = {
-        name: value + by_ms
-        for name, info in type(event).model_fields.items()
-        if isinstance(info.json_schema_extra, dict)
-        and info.json_schema_extra["unit"] == "ms"
-        and isinstance(value := getattr(event, name), int)
-    }
+    instants = {name: getattr(event, name) for name in _instants(type(event))}
+    moved = {name: at + by_ms for name, at in instants.items() if at is not None}
     return event.model_copy(update=moved)
+
+
+@cache
+def _instants(record: type[Record]) -> tuple[str, ...]:
+    """The fields of a class that are points in time."""
+    extras = ((name, info.json_schema_extra) for name, info in record.model_fields.items())
+    return tuple(name for name, e in extras if isinstance(e, dict) and e["unit"] == "ms")
 
 
 def slope_per_hour(samples: list[tuple[float, float]]) -> float:

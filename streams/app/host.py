@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.internal import ControlCommand
 from streams.app.bridge import record_topic
+from streams.app.leave import leave_unless_cancelled
 from streams.app.sealed import seal_codecs
 from streams.app.service import LoopsFirst
 from streams.app.transport import CommittedTransport
@@ -41,6 +43,7 @@ class Host(faust.App):
     prefix: str
     partitions: dict[str, int]
     port_holder: socket.socket
+    leaving: threading.Timer | None = None
 
     @property
     def bound_port(self) -> int:
@@ -51,13 +54,16 @@ class Host(faust.App):
         """Do nothing where Faust would make folders: there are no tables."""
 
     async def on_stop(self) -> None:
-        """Ask the loops to end before Faust takes its time to."""
+        """Ask the loops to end before Faust takes its time to, of which it has not for ever."""
         for hosted in self.hosted:
             hosted.stop()
+        self.leaving = self.leaving or leave_unless_cancelled(self.hosted)
         await super().on_stop()
 
     def close(self) -> None:
         """Free the port, and the event loop of a consumer that was made but never ran."""
+        if self.leaving is not None:
+            self.leaving.cancel()
         self.port_holder.close()
         consumer: Any = self._consumer
         if consumer is not None and not consumer._thread.thread_loop.is_running():

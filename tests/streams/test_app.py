@@ -6,6 +6,8 @@ import asyncio
 import json
 import pickle
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -22,10 +24,17 @@ from faust.serializers import codecs
 from ops.examples.agents.desk.records import Delay, LateAlert, Rebooking
 from streams.app import Host, bridge, build_app, run_app, seal_codecs
 from streams.codec import MemoryRegistry
-from streams.errors import BrokerError, Fenced, StreamsError, Stuck, TopologyError
+from streams.errors import (
+    BrokerError,
+    Fenced,
+    RegistryError,
+    StreamsError,
+    Stuck,
+    TopologyError,
+)
 from streams.flow import FlowLoop
 from streams.hosted import Hosted
-from streams.merge import Merge
+from streams.merge import Merge, Stored
 from streams.plan import Plan
 from streams.settings import Settings
 from streams.topology import discover
@@ -163,6 +172,23 @@ def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not(capfd: pytest.CaptureFix
     assert (hosted.reason, hosted.fault()) == ("paused: by hand", None)
 
 
+def test_unit_that_waits_for_the_registry_does_not_hide_one_that_is_stuck() -> None:
+    def refuse(source: int, stored: Stored) -> Any:
+        raise RegistryError("the registry is away")
+
+    cluster: Any = SimpleNamespace(settings=Settings(), answers=lambda: True)
+    loop = FlowLoop(Plan(DESK.flow("desk"), MemoryRegistry()), cluster, 0)
+    hosted = Hosted(loop)
+    loop.progressed_at -= 61
+    loop._waits = None
+    waiting = Merge([5, 0, 0], [0, 0, 0], refuse)
+    waiting.push(0, Stored(0, None, b"", {}))
+    loop.merges = {0: waiting}
+    assert (hosted.reason, hosted.fault()) == ("outage: the registry is away", None)
+    loop.merges[1] = Merge([5, 0, 0], [0, 0, 0], lambda source, stored: None)
+    assert "none was taken for 60 s" in str(hosted.fault())
+
+
 def test_faust_thread_that_a_crash_has_ended_is_stopped_in_peace(app: Host) -> None:
     app.loop = asyncio.new_event_loop()
     asyncio.set_event_loop(app.loop)
@@ -171,6 +197,36 @@ def test_faust_thread_that_a_crash_has_ended_is_stopped_in_peace(app: Host) -> N
     consumer._thread._stopped_set()
     asyncio.set_event_loop(None)
     app.loop.close()
+
+
+BLOCKED = """
+import threading, mode
+from tests.streams.test_app import Loop, host
+from streams.app import leave, run_app
+
+class Blocked(mode.Service):
+    async def on_stop(self):
+        threading.Event().wait()  # as mode waits for a thread of its own
+
+leave.LEAVE_S = 0.5
+app = host(Loop(lambda loop: {work}))
+app.service(Blocked)
+run_app(app)
+"""
+
+
+@pytest.mark.parametrize(("work", "code"), [("None", 0), ("1 / 0", 1)])
+def test_faust_that_does_not_end_is_left_behind(work: str, code: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", BLOCKED.format(work=work)],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == code
+    assert "the process ends without it" in ended.stderr
+    assert "in on_stop" in ended.stderr, "it says where the threads stand"
 
 
 def test_bridge_writes_no_stream_that_has_a_writer_and_no_other_record(app: Host) -> None:
