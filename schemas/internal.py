@@ -34,6 +34,11 @@ class JournalEntry(Record):
     runs: list[int] = field(
         "Alternately an index into `inputs` and a count of records taken from it."
     )
+    time_ms: int = field(
+        "Event time that the unit had reached; -1 where an older version wrote the entry.",
+        unit="ms",
+        default=-1,
+    )
 
 
 class Redrive(Record):

@@ -51,9 +51,10 @@ class Cluster:
 
     def admin(self) -> AdminClient:
         """The admin client, made when first needed."""
-        if self._admin is None:
-            self._admin = AdminClient(self._base)
-        return self._admin
+        admin = self._admin  # which another thread may find useless meanwhile
+        if admin is None:
+            admin = self._admin = AdminClient(self._base)
+        return admin
 
     def consumer(self, group: str, **options: Any) -> Consumer:
         """A read-committed consumer that commits nothing by itself and says where partitions

@@ -101,7 +101,7 @@ class Codec:
         self.encode: Encoder = self._encode_first
         strict = record.stream is not None and record.stream.stage == "event"
         self.decode: Callable[[bytes | None], Any] = (
-            self._decode_strictly if strict else self._decode_fast
+            self._decode_strictly if strict else self.decode_fast
         )
         self._validate: Callable[[Any], Any] = record.__pydantic_validator__.validate_python
         self._decode_compiled: Callable[[Any], Any] = unlike
@@ -141,12 +141,12 @@ class Codec:
         ours has not, it counts to 2**60 without noticing that the value has ended.
         """
         if not value or len(value) > self.bytes_max:
-            return self._decode_fast(value)
+            return self.decode_fast(value)
         if value[:5] != self.prefix or len(value) > COMPARED_BYTES_MAX:
             self._check(value)
-            return self._decode_fast(value)
+            return self.decode_fast(value)
         try:
-            record = self._decode_fast(value)
+            record = self.decode_fast(value)
         except (Undecodable, OutOfBounds):
             self._check(value)  # what Avro forbids is named before what the record forbids
             raise
@@ -161,7 +161,7 @@ class Codec:
         except DataError as error:
             raise type(error)(f"not an Avro {self.record.__name__}: {error}") from error
 
-    def _decode_fast(self, value: bytes | None) -> Any:
+    def decode_fast(self, value: bytes | None) -> Any:
         """The record of a value whose writer is trusted to write Avro."""
         if not value:
             raise EmptyValue("the value is empty; a record was expected")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streams.unit import Unit
 
 ERROR_TEXT_MAX = 1_000
+COPIED_BYTES_MAX = 8_000_000  # of key and value: with its headers a letter fits into its topic
 DIGITS_MAX = 19  # of a number in a header, which may be anybody's
 ATTEMPTS_MAX = 3  # a letter of so many attempts is parked
 
@@ -164,6 +165,11 @@ class DeadLetters:
             excess = self.watch.note(unit.records_in, processor, error, cause.origin)
             self.excess = self.excess or excess
         headers = _headers(processor, value, error, cause)
+        size = len(key or b"") + len(value or b"")
+        if size > COPIED_BYTES_MAX:  # as may be what was sent compressed
+            key = value = None
+            left = f"its {size:,} bytes are too many for a letter and left at {cause.origin}: "
+            headers["error.message"] = (left + headers["error.message"])[:ERROR_TEXT_MAX]
         headers["error.flow"] = unit.plan.flow.name
         headers["error.code_version"] = unit.plan.flow.code_version
         packed = [

@@ -16,7 +16,7 @@ from schemas.internal import ClockTick
 from schemas.record import Record
 from streams.codec import MemoryRegistry, Registry
 from streams.dead_letter import Letter, letter_of
-from streams.errors import Refusal, Rollback
+from streams.errors import Rollback
 from streams.intake import intake
 from streams.lineage import HEADER, Origin, unpack_header
 from streams.merge import Merge, Stored
@@ -180,8 +180,11 @@ class Driver:
         positions = list(self.committed[partition])
         taken = 0
         try:
-            while self.paused is None and (item := merge.pop()) is not None:
-                unit.take(item)
+            while self.paused is None and (item := merge.peek()) is not None:
+                if not unit.take(item):
+                    self._commit(unit, positions)
+                    continue
+                merge.pop()
                 positions[item.source] = item.offset + 1
                 taken += 1
                 self.paused, unit.letters.excess = unit.letters.excess, None
@@ -192,7 +195,7 @@ class Driver:
             self.units[partition] = self._restored(partition)
             self.units[partition].refused = {
                 **refused,
-                (rollback.processor, rollback.reference): Refusal(str(rollback)),
+                (rollback.processor, rollback.reference): rollback.cause,
             }
             return False
         if commit_last and positions != self.committed[partition]:

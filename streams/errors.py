@@ -27,6 +27,7 @@ StreamsError
 │   └── Unregistered         it answers, and lacks a schema of ours; the worker ends: run doa apply
 ├── SnapshotError            a snapshot is not ours, not whole or not safe
 │   └── VersionSkew          a snapshot of another python or river; rebuild it by replay
+├── Unwritable               a state that a processor returned is none that the changelog takes
 ├── Stuck                    records wait and nothing moves, without a reason; the worker exits
 └── Rollback                 a record half changed a state; run the batch again without it
 """
@@ -180,6 +181,12 @@ class VersionSkew(SnapshotError):
     """A snapshot was made by another python or river."""
 
 
+class Unwritable(StreamsError):
+    """A state cannot be encoded, or is too large; it says which. The worker ends: only its
+    processor can be mended.
+    """
+
+
 class Stuck(StreamsError):
     """Records wait, nothing moves, and no reason is known."""
 
@@ -187,10 +194,11 @@ class Stuck(StreamsError):
 class Rollback(StreamsError):
     """A record raised in a processor that changes its state in place.
 
-    `processor` and `reference` name the pair that is refused when the batch runs again.
+    `processor` and `reference` name the pair that is refused, with `cause` as its error, when the
+    batch runs again.
     """
 
-    def __init__(self, processor: str, reference: bytes, cause: BaseException) -> None:
+    def __init__(self, processor: str, reference: bytes, cause: DataError) -> None:
         super().__init__(f"{processor}: {cause}")
         self.processor = processor
         self.reference = reference

@@ -34,15 +34,14 @@ from streams.errors import (
     DataError,
     Evicted,
     Fenced,
-    Refusal,
     Rollback,
     StreamsError,
     Unregistered,
 )
-from streams.input_ends import InputEnds
 from streams.intake import intake
 from streams.merge import Merge
 from streams.plan import Plan
+from streams.progress import Progress
 from streams.restore import expectation, restore
 from streams.stable_ends import StableEnds
 from streams.tally import Tally
@@ -54,7 +53,6 @@ YOUNG, ALL = 1, 2  # garbage is collected after a batch, never during one: what 
 COLLECT_ALL_COMMITS = 500
 OUTPUTS_CHUNK = 500  # records handed to the producer at once: it sends while the unit goes on
 LOOKUPS_MAX = 8  # that are asked of the registry at once
-LOOK_S = 0.5  # between two looks at what changes slowly
 
 
 class FlowLoop:
@@ -79,10 +77,10 @@ class FlowLoop:
         self._told: str | None = None
         self._stopping, self._paused = threading.Event(), threading.Event()
         self._inputs = {i.topic: n for n, i in enumerate(plan.inputs)}
-        self._taken, self._starved, self._look_at = 0, True, 0.0
+        self._taken, self._starved = 0, True
         self._age_ms_max = 0  # of a transaction; see `_restore_units`
         self._backpressure = Backpressure(plan, self.settings)
-        self._ends = InputEnds(plan)
+        self._progress = Progress(plan, cluster)
         self._assigned: list[int] | None = None  # our partitions, None between assignments
         self._reassigned: list[int] | None = None  # those whose units are yet to be restored
         self._consumer: Any = None
@@ -101,14 +99,14 @@ class FlowLoop:
     def resume(self) -> None:
         """Go on after a pause."""
         self._told = None
-        self._paused.clear()
+        self._progress.all_moved(self.merges)
         self.progressed_at = time.monotonic()
+        self._paused.clear()
 
     @property
     def reason(self) -> str | None:
         """Why no records are taken; None while they are."""
-        waits = (merge.waits for merge in list(self.merges.values()) if merge.waits)
-        return self._waits or self._told or next(waits, None)
+        return self._waits or self._told or self._progress.waits(self.merges)
 
     @property
     def lag(self) -> int:
@@ -116,20 +114,16 @@ class FlowLoop:
         return sum(merge.lag for merge in list(self.merges.values()))
 
     def lags(self) -> dict[tuple[str, int], int]:
-        """Records not yet taken, by topic and partition, as far as the last fetch could see."""
-        return self._ends.lags(self.merges)
+        """Records not yet taken, by topic and partition, as of a few seconds ago."""
+        return self._progress.lags(self.merges)
 
     @property
     def stuck(self) -> bool:
         """Records wait, nothing moves, and there is no reason."""
-        idle = time.monotonic() - self.progressed_at
-        waiting = self.transaction.open or self.transaction.committing or self._takeable > 0
-        return not (self._waits or self._told) and waiting and idle > self.settings.stuck_s
-
-    @property
-    def _takeable(self) -> int:
-        """The lag, but for units that wait for the registry."""
-        return sum(merge.lag for merge in list(self.merges.values()) if merge.waits is None)
+        committing = self.transaction.open or self.transaction.committing
+        uncommitted_s = time.monotonic() - self.progressed_at if committing else 0.0
+        stands_s = max(uncommitted_s, self._progress.stands_s(self.merges))
+        return not (self._waits or self._told) and stands_s > self.settings.stuck_s
 
     # --- the loop
 
@@ -145,7 +139,7 @@ class FlowLoop:
                     self._turn()
                 except Rollback as rollback:
                     self._forget()
-                    self.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
+                    self.refused[(rollback.processor, rollback.reference)] = rollback.cause
                 except (Fenced, Unregistered):
                     raise
                 except OUTAGES as error:
@@ -168,19 +162,7 @@ class FlowLoop:
         self.transaction.settle(wait=False)
         if self.transaction.open and self._due():
             self._commit()
-        if time.monotonic() > self._look_at:
-            self._look()
-
-    def _look(self) -> None:
-        """Note where the inputs end, now and then, and try what waits for the registry."""
-        self._look_at = time.monotonic() + LOOK_S
-        waiting = [merge for merge in self.merges.values() if merge.waits is not None]
-        for merge in waiting:
-            merge.retry()
-        waited = any(merge.waits is None for merge in waiting)
-        if waited or not (self.transaction.open or self._takeable):
-            self.progressed_at = time.monotonic()  # neither is being stuck
-        self._ends.look(self._consumer, self.merges)
+        self._progress.look(self.merges)
 
     def _patience(self) -> float:
         age_ms = self.transaction.age_ms if self.transaction.open else 0.0
@@ -214,18 +196,22 @@ class FlowLoop:
         taken, room = 0, self.settings.batch_records_max - self._taken
         bytes_max = self.settings.batch_bytes_max - (self._bytes_out - unit.bytes_out)
         while taken < room and unit.bytes_out < bytes_max and not self._batch_ends:
-            item = merge.pop()
+            item = merge.peek()
             if item is None:
                 break
             if not self.transaction.open:
                 self.transaction.begin()
-            unit.take(item)
-            taken += 1
+                self.progressed_at = time.monotonic()
+            if unit.take(item):
+                merge.pop()
+                taken += 1
             if unit.letters.excess is not None:
                 self.pause(unit.letters.take_excess())
             if len(unit.outputs) >= OUTPUTS_CHUNK and not self.transaction.committing:
                 self.transaction.write(unit.partition, unit.take_outputs())
         self._taken += taken
+        if unit.changed:
+            self._progress.moved(unit.partition)
 
     def _fetch(self, patience_s: float) -> None:
         """Hand what has arrived to the merges; wait for a first record, never for a full fetch."""
@@ -248,7 +234,7 @@ class FlowLoop:
                 TopicPartition(self.plan.inputs[source].topic, number, offset)
                 for source, offset in unit.taken.reached.items()
             ]
-            if unit.taken.runs:
+            if unit.changed:
                 self.transaction.write(number, unit.flush())
         keep = self.watches.mark({n: u.records_in for n, u in self.units.items()})
         then = partial(self._committed, self._taken, keep)
@@ -348,6 +334,7 @@ class FlowLoop:
                 self.units[n] = unit
         starts = starts_of(committed, {n: self.units[n].time_ms for n in numbers})
         for n in numbers:
+            self._progress.moved(n)
             self.merges[n] = Merge(
                 [horizons[(i.topic, n)] for i in self.plan.inputs],
                 [starts[(i.topic, n)] for i in self.plan.inputs],

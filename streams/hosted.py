@@ -6,6 +6,7 @@ flow begins, so that a flow that was paused stays paused when its worker restart
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import threading
 import time
@@ -70,7 +71,8 @@ class Hosted:
         if self.flow is None or not self.flow.stuck or not self.loop.cluster.answers():
             return None  # while the broker is away nothing can move
         seconds = self.loop.cluster.settings.stuck_s
-        waiting = f"{self.flow.lag} records wait, and none was taken for {seconds:.0f} s"
+        lag = sum(self.flow.lags().values())
+        waiting = f"{lag} records wait, and none was taken for {seconds:.0f} s"
         return f"flow {self.name}: {waiting}"
 
     def check(self) -> None:
@@ -119,21 +121,18 @@ class Hosted:
             self.ended.set_result(None)
 
     def _obey_last(self) -> None:
-        """Obey the last command that was written before this start, unless it is done with."""
-        log = self.loop.cluster.log()
-        try:
-            last = log.last(self.loop.plan.topic(self.loop.plan.flow.control), 0)
-        finally:
-            log.close()
-        self.commands_from.set_result(0 if last is None else last.offset + 1)
-        if last is None:
-            return
-        try:
-            command = self.loop.plan.control_codec.decode(last.value)
-        except DataError:
-            return  # not a command; whoever wrote it hears nothing, as from the agent
-        if command.verb == "pause":
-            self.obey(command)
+        """Stay paused, if the last word about that before this start was a pause."""
+        with contextlib.closing(self.loop.cluster.log()) as log:
+            topic = self.loop.plan.topic(self.loop.plan.flow.control)
+            written = log.backwards(topic, 0)
+            last = next(written, None)
+            self.commands_from.set_result(0 if last is None else last.offset + 1)
+            for stored in (last, *written) if last is not None else ():
+                with contextlib.suppress(DataError):  # not a command: nobody is told, as ever
+                    command = self.loop.plan.control_codec.decode(stored.value)
+                    if command.verb != "drain":  # that one ended with the workers of its time
+                        self.obey(command)
+                        return
 
 
 def send_control(cluster: Cluster, plan: Plan, verb: str, reason: str) -> None:

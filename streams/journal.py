@@ -18,7 +18,7 @@ from itertools import count, islice
 from typing import NamedTuple
 
 from schemas.internal import JournalEntry
-from streams.errors import DataError, Refusal, Rollback, StreamsError
+from streams.errors import DataError, Rollback, StreamsError
 from streams.intake import intake
 from streams.merge import Stored
 from streams.plan import Plan
@@ -57,7 +57,7 @@ def replay_journal(plan: Plan, log: Log, partition: int, partitions: int) -> Ite
                 told += 1
             return
         except Rollback as rollback:
-            unit.refused[(rollback.processor, rollback.reference)] = Refusal(str(rollback))
+            unit.refused[(rollback.processor, rollback.reference)] = rollback.cause
 
 
 def _transactions(
@@ -83,8 +83,11 @@ def _transactions(
                 )
             source = sources[name]
             for _ in range(length):
-                unit.take(decode(source, tapes[source].expect(starts[which])))
+                item = decode(source, tapes[source].expect(starts[which]))
+                while not unit.take(item):
+                    pass  # what expired before it, expired in the transaction before
                 starts[which] = -1
+        unit.advance(entry.time_ms)
         yield Replayed(entry, unit.flush())
 
 

@@ -65,7 +65,7 @@ class Merge:
         self._decode = decode
         self._heads: list[tuple[int, int, Input]] = []
         self._undecoded: dict[int, tuple[Stored, str]] = {}
-        self._blocked = {i for i, p in enumerate(positions) if p < horizons[i]}
+        self.blocked = {i for i, p in enumerate(positions) if p < horizons[i]}  # what is waited for
         self._idle = [True] * len(horizons)
 
     def push(self, source: int, stored: Stored) -> None:
@@ -73,7 +73,7 @@ class Merge:
         self.positions[source] = stored.offset + 1
         if self._idle[source]:
             self._idle[source] = False
-            self._blocked.discard(source)
+            self.blocked.discard(source)
             self._set_head(source, stored)
         else:
             self.queues[source].append(stored)
@@ -85,7 +85,7 @@ class Merge:
         """
         self.positions[source] = max(self.positions[source], offset)
         if self.positions[source] >= self.horizons[source]:
-            self._blocked.discard(source)
+            self.blocked.discard(source)
 
     def _set_head(self, source: int, stored: Stored) -> None:
         try:
@@ -109,8 +109,12 @@ class Merge:
         """Why a head cannot be decoded yet; None when all are."""
         return next((why for _, why in self._undecoded.values()), None)
 
-    def pop(self) -> Input | None:
+    def peek(self) -> Input | None:
         """The next record, or None while an input that may hold an earlier one is empty."""
+        return self._heads[0][2] if self.ready else None
+
+    def pop(self) -> Input | None:
+        """The same, which is gone then."""
         if not self.ready:
             return None
         _, source, item = heappop(self._heads)
@@ -122,18 +126,23 @@ class Merge:
         else:
             self._idle[source] = True
             if self.positions[source] < self.horizons[source]:
-                self._blocked.add(source)
+                self.blocked.add(source)
         return item
 
     @property
     def ready(self) -> bool:
         """Whether `pop` has a record to give."""
-        return bool(self._heads) and not self._blocked and not self._undecoded
+        return bool(self._heads) and not self.blocked and not self._undecoded
 
     def behind(self, source: int, end: int) -> int:
         """Records of an input that were not taken, if it ends at `end`."""
         ahead = max(end, self.horizons[source]) - self.positions[source]
         return max(ahead, 0) + len(self.queues[source]) + (not self._idle[source])
+
+    @property
+    def heads(self) -> int:
+        """Inputs whose next record has come."""
+        return len(self._idle) - sum(self._idle)
 
     @property
     def queued(self) -> int:

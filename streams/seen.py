@@ -32,20 +32,17 @@ class Seen:
         self._characters = 0  # in the last page of the last hour
         self._dirty: dict[Page, None] = {}
 
-    def first_sight(self, record: Record, time_ms: int) -> bool:
-        """Note an event, at the time that its unit reaches with it; False when its unique field is
-        known.
+    def knows(self, record: Record, time_ms: int) -> bool:
+        """Whether an event with the same unique field was noted, as of the time that the unit
+        reaches with this one.
         """
-        value = self._value_of(record)
-        hour = time_ms // HOUR_MS
-        noted = self._values.get(value)
-        if noted is not None and noted >= hour - self.hours_max:
-            return False
-        self._values[value] = hour
-        self._note(hour, value)
-        return True
+        noted = self._values.get(self._value_of(record))
+        return noted is not None and noted >= time_ms // HOUR_MS - self.hours_max
 
-    def _note(self, hour: int, value: str) -> None:
+    def note(self, record: Record, time_ms: int) -> None:
+        """Remember an event, by the hour of the time that its unit reaches with it."""
+        value, hour = self._value_of(record), time_ms // HOUR_MS
+        self._values[value] = hour
         if hour not in self._hours:
             self._hours[hour], self._characters = [[]], 0
         pages = self._hours[hour]

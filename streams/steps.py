@@ -129,7 +129,7 @@ class FoldStep(Step):
                 self.unit.emit(self, outputs, parents_of(trigger[0], known))
         except Exception as error:
             if self.in_place and not isinstance(error, NO_FAULT_OF_A_RECORD):
-                raise Rollback(self.name, trigger[0], error) from error
+                raise Rollback(self.name, trigger[0], fault_of(error)) from error
             raise
         self._remember(touched, states, after, trigger)
 
@@ -213,7 +213,7 @@ class SingleFoldStep(FoldStep):
                 self.unit.emit(self, outputs, parents_of(trigger[0], known))
         except Exception as error:
             if self.in_place and not isinstance(error, NO_FAULT_OF_A_RECORD):
-                raise Rollback(self.name, trigger[0], error) from error
+                raise Rollback(self.name, trigger[0], fault_of(error)) from error
             raise
         if key is None:
             return
@@ -253,7 +253,7 @@ class LearnerStep(Step):
         except NO_FAULT_OF_A_RECORD:
             raise
         except Exception as error:
-            raise Rollback(self.name, trigger[0], error) from error
+            raise Rollback(self.name, trigger[0], fault_of(error)) from error
         if signals:
             self.unit.emit(self, signals, [trigger[0]], varint(self.version + 1))
         if self.due:
@@ -280,7 +280,7 @@ class LearnerStep(Step):
         except BaseException as panic:
             raise _panicked(panic) from panic
         for signal in signals:
-            self.unit.check(self, signal)
+            self.unit.encoded(self, signal)
         self.version = n + 1
         self.due = self.version % self.learner.snapshot_every == 0
         return signals

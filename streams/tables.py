@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 from streams.codec import Codec
-from streams.errors import ProcessorFault
+from streams.errors import NO_FAULT_OF_A_RECORD, ProcessorFault, Unwritable
 from streams.lineage import RANGE, pack_range, read_varint, varint
 from streams.processor import Parents, Table
 
@@ -111,13 +111,25 @@ class TableStore:
             entry.stored = True
             value = entry.value
             if value.__class__ is not bytes:
-                value = self.codec.encode(value)
+                value = self._encoded(key, value)
             head = varint(0 if entry.deadline is None else entry.deadline + 1)
             changes.append(
                 (self.prefix + key, value, head + b"".join(parents_of(None, [(self, entry)])))
             )
         self.dirty.clear()
         return changes
+
+    def _encoded(self, key: str, value: Any) -> bytes:
+        try:
+            data = self.codec.encode(value)
+        except NO_FAULT_OF_A_RECORD:
+            raise
+        except Exception as error:  # of a value that no validation saw: a copy, or one in place
+            raise Unwritable(f"{self.prefix}{key}: {type(error).__name__}: {error}") from error
+        if len(data) > self.codec.bytes_max:
+            most = self.codec.bytes_max
+            raise Unwritable(f"{self.prefix}{key} has {len(data):,} bytes; at most {most:,} fit")
+        return data
 
     def restore(self, key: str, value: bytes, head: bytes) -> Entry:
         """Take back what `flush` wrote."""

@@ -25,8 +25,12 @@ class Taken:
         else:
             runs += (source, 1)
 
-    def entry(self, code_version: str) -> JournalEntry:
-        """The journal's record of the transaction."""
+    def entry(self, code_version: str, time_ms: int) -> JournalEntry:
+        """The journal's record of the transaction, in which the unit reached this time."""
         return JournalEntry(
-            code_version=code_version, inputs=self._inputs, starts=self.starts, runs=self.runs
+            code_version=code_version,
+            inputs=self._inputs,
+            starts=self.starts,
+            runs=self.runs,
+            time_ms=time_ms,
         )

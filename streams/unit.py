@@ -18,7 +18,14 @@ from schemas.internal import SeenIds, UnitState
 from schemas.record import Record
 from streams.dead_letter import DeadLetters
 from streams.edge import Edge
-from streams.errors import NO_FAULT_OF_A_RECORD, DataError, Duplicate, ProcessorFault, Rollback
+from streams.errors import (
+    NO_FAULT_OF_A_RECORD,
+    DataError,
+    Duplicate,
+    ProcessorFault,
+    Rollback,
+    TooLarge,
+)
 from streams.lineage import HEADER, header_number, varint
 from streams.merge import Input
 from streams.partition import partition_of
@@ -32,6 +39,8 @@ from streams.taken import Taken
 from streams.topology import stream_of
 
 STATE_HEADER = "doa-state"
+EXPIRED_MAX = 20_000  # entries, and those of the deadline of the last, before one record
+NO_LIMIT = 1 << 62
 
 # A record to be written to the unit's partition of a topic: topic, key, value, headers.
 Output = tuple[str, str | bytes | None, bytes | None, list[tuple[str, bytes]]]
@@ -67,8 +76,10 @@ class Unit:
         self._readers = [self._steps_reading(i.record) for i in plan.inputs]
         self._clock, self._redrive = len(plan.inputs) - 1, plan.redrive
         self.letters = DeadLetters(self)
-        self.seen = {i.name: Seen(i) for i in plan.inputs if i.unique}
+        self._seen = [Seen(i) if i.unique else None for i in plan.inputs]
+        self.seen = {seen.name: seen for seen in self._seen if seen is not None}
         self.item: Input | None = None
+        self.changed = False  # since the last flush
         self.taken = Taken([i.name for i in plan.inputs])
 
     def _steps_reading(self, record: RecordClass) -> list[Step]:
@@ -91,38 +102,57 @@ class Unit:
 
     # --- what goes in
 
-    def take(self, item: Input) -> None:
-        """Run one input record through all processors, to the end."""
-        source = item.source
-        self.records_in += 1
-        self.taken.note(source, item.offset)
-        record = item.record
-        self.item = item
+    def take(self, item: Input) -> bool:
+        """Run one input record through all processors, to the end. False when so much expires
+        before it that a transaction may end first: it is to be given again then.
+        """
+        source, record = item.source, item.record
+        self.item, self.changed = item, True
         if isinstance(record, DataError):
+            self._note(item)
             self.letters.of_input(item, record)
-            return
+            return True
         if source >= self._redrive:
             if source == self._clock:
-                self.advance(item.time_ms)
-                return
+                if not self.advance(item.time_ms, EXPIRED_MAX):
+                    return False
+                self._note(item)
+                return True
+            self._note(item)
             if not take_again(self, item):
-                return
+                return True
             source = item.again.address.source  # it enters as what it was refused as
         trigger = self.trigger(item)
-        duplicate = self._duplicate(source, item)
-        if duplicate is not None:
-            self.letters.of_input(item, duplicate)
-            return
-        self.advance(item.time_ms)
+        seen, time_ms = self._seen[source], max(item.time_ms, self.time_ms)
+        known = seen is not None and seen.knows(record, time_ms)
+        most = EXPIRED_MAX if item.again is None else NO_LIMIT
+        if not known and not self.advance(item.time_ms, most):
+            return False
+        if item.again is None:
+            self._note(item)
+        if seen is not None:
+            if known:
+                self.letters.of_input(item, _duplicate(seen, record))
+                return True
+            seen.note(record, time_ms)
         self._queue.append((record, trigger, self._readers[source]))
         self.drain()
+        return True
 
-    def advance(self, time_ms: int) -> None:
+    def _note(self, item: Input) -> None:
+        self.records_in += 1
+        self.taken.note(item.source, item.offset)
+
+    def advance(self, time_ms: int, most: int = NO_LIMIT) -> bool:
         """Move time on; entries whose deadline lies before it expire first, in (deadline, key)
-        order.
+        order. After `most` of them, and others of the same deadline, time stands still behind
+        these, and False is returned.
         """
-        timers = self.timers
+        timers, expired, last = self.timers, 0, -1
         while timers and timers[0][0] < time_ms:
+            if expired >= most and timers[0][0] > last:
+                self.time_ms = max(self.time_ms, last + 1)
+                return False
             deadline, key, order, i = heappop(timers)
             self.time_ms = max(self.time_ms, deadline)
             step = self.steps[order]
@@ -130,7 +160,9 @@ class Unit:
             step.expire(i, key, deadline)
             if self._queue:
                 self.drain()
+            expired, last = expired + 1, deadline
         self.time_ms = max(self.time_ms, time_ms)
+        return True
 
     def deliver(self, record: Record, trigger: Trigger, steps: list[Step]) -> None:
         """Run a record through these processors, and what they write through its readers."""
@@ -173,33 +205,13 @@ class Unit:
                 pass  # a header of somebody else's: the record is addressed by its offset
         return foreign + varint(item.offset), foreign, item.offset
 
-    def _duplicate(self, source: int, item: Input) -> Duplicate | None:
-        seen = self.seen.get(self.plan.inputs[source].name)
-        if seen is None or seen.first_sight(item.record, max(item.time_ms, self.time_ms)):
-            return None
-        value = getattr(item.record, seen.field)
-        return Duplicate(f"{seen.field} {value!r} was seen before in {seen.name}")
-
     # --- what comes out
 
     def emit(
         self, step: Step, records: Iterable[Record], parents: list[bytes], model: bytes = b"\x00"
     ) -> None:
         """Encode all that a step wrote for one record; then write it, and queue it for readers."""
-        encoded = []
-        edges, count = step.edges, self.partitions
-        for record in records:
-            edge = edges.get(record.__class__)
-            if edge is None:
-                raise ProcessorFault(
-                    f"{step.name} wrote a {type(record).__name__}, which it does not declare"
-                )
-            key = getattr(record, edge.key)
-            if count > 1 and partition_of(key, count) != self.partition:
-                raise ProcessorFault(
-                    f"{step.name} wrote key {key!r}, which another partition holds"
-                )
-            encoded.append((edge, record, key, edge.codec.encode(record)))
+        encoded = [self.encoded(step, record) for record in records]
         if not encoded:
             return
         if len(parents) == 1:
@@ -219,17 +231,21 @@ class Unit:
         step.records_out += len(encoded)
         self.records_out += len(encoded)
 
-    def check(self, step: Step, record: Record) -> None:
-        """Raise what `emit` would raise for a record."""
+    def encoded(self, step: Step, record: Record) -> tuple[Edge, Record, str, bytes]:
+        """A record that a step wrote, as it can be written; else a DataError."""
         edge = step.edges.get(record.__class__)
         if edge is None:
             raise ProcessorFault(
                 f"{step.name} wrote a {type(record).__name__}, which it does not declare"
             )
-        key = getattr(record, edge.key)
-        if partition_of(key, self.partitions) != self.partition:
+        key, count = getattr(record, edge.key), self.partitions
+        if count > 1 and partition_of(key, count) != self.partition:
             raise ProcessorFault(f"{step.name} wrote key {key!r}, which another partition holds")
-        edge.codec.encode(record)
+        value, most = edge.codec.encode(record), edge.codec.bytes_max
+        if len(value) > most:
+            size = f"{len(value):,} bytes to {edge.name}; at most {most:,} fit"
+            raise TooLarge(f"{step.name} wrote {size}")
+        return edge, record, key, value
 
     def take_outputs(self) -> list[Output]:
         """What was written so far, to be sent while the batch goes on."""
@@ -254,9 +270,14 @@ class Unit:
             generations={s.name: s.generation for s in self.steps if isinstance(s, LearnerStep)},
         )
         outputs.append((changelog, "unit", self.plan.unit_codec.encode(state), []))
-        entry = self.taken.entry(self.plan.flow.code_version)
+        entry = self.taken.entry(self.plan.flow.code_version, self.time_ms)
         journal = self.plan.topic(self.plan.flow.journal)
         outputs.append((journal, None, self.plan.journal_codec.encode(entry), []))
-        self.outputs, self.bytes_out = [], 0
+        self.outputs, self.bytes_out, self.changed = [], 0, False
         self.taken = Taken([i.name for i in self.plan.inputs])
         return outputs
+
+
+def _duplicate(seen: Seen, record: Record) -> Duplicate:
+    value = getattr(record, seen.field)
+    return Duplicate(f"{seen.field} {value!r} was seen before in {seen.name}")

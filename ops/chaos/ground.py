@@ -26,7 +26,7 @@ from ops.stack.ports import HOST
 from ops.stack.process import find
 from ops.stack.progress import Silence
 from ops.stack.registry import CONFLUENT_API
-from streams.errors import BrokerError, StreamsError
+from streams.errors import BrokerError, StreamsError, TopologyError
 from streams.plan import Plan
 from streams.settings import Settings
 from streams.topology import Topology, outputs_of, stream_of
@@ -70,6 +70,8 @@ class Ground:
         self.folder = folder
         self.topology = topology
         self.flow = topology.flow(flow)
+        if not self.flow.steps:
+            raise TopologyError(f"the flow {flow} reads nothing that a campaign could feed to it")
         self.alone = Topology({flow: self.flow}, topology.code_version, topology.packages)
         self.partitions = partitions
         self.torn = EndTxnGate()

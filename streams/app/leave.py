@@ -36,5 +36,8 @@ def leave_unless_cancelled(hosted: Sequence[Hosted]) -> threading.Timer:
 def _leave(hosted: Sequence[Hosted]) -> None:
     logger.error("Faust did not end within %.0f s; the process ends without it", LEAVE_S)
     faulthandler.dump_traceback()
+    for one in hosted:
+        if (fault := one.fault()) is not None:
+            logger.error("%s", fault)
     well = all(one.ended.done() and one.ended.exception() is None for one in hosted)
     os._exit(0 if well else 1)

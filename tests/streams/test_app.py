@@ -41,6 +41,8 @@ from streams.topology import discover
 
 TOPICS = {"desk.event.delay": 2, "desk.alert.late": 2, "desk-control": 1}
 DESK = discover(("ops.examples.agents.desk",))
+INPUTS = [one.name for one in Plan(DESK.flow("desk"), MemoryRegistry()).inputs]
+DELAYS = INPUTS.index("desk.event.delay")
 
 
 class Loop:
@@ -154,38 +156,101 @@ def test_views_answer_while_a_loop_runs() -> None:
     assert [answers[path][0] for path in ("/table/", "/graph/", "/stats/")] == [404, 404, 404]
 
 
-def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not(capfd: pytest.CaptureFixture[str]) -> None:
-    cluster: Any = SimpleNamespace(settings=Settings(), answers=lambda: True)
+def waiting_flow(**ends: int) -> FlowLoop:
+    """A loop that has been restored, of a cluster where its inputs end at `committed`, or with an
+    open transaction at `uncommitted`."""
+    committed = ends["committed"]
+    uncommitted = ends.get("uncommitted", committed)
+
+    def asked(places: list[tuple[str, int]], committed_only: bool) -> dict[tuple[str, int], int]:
+        end = committed if committed_only else uncommitted
+        return {(t, p): end if t == INPUTS[DELAYS] else 0 for t, p in places}
+
+    cluster: Any = SimpleNamespace(
+        settings=Settings(),
+        answers=lambda: True,
+        ends=lambda places, committed=False: asked(places, committed),
+    )
     loop = FlowLoop(Plan(DESK.flow("desk"), MemoryRegistry()), cluster, 0)
+    loop._waits = None
+    return loop
+
+
+def some_time_later(loop: FlowLoop) -> None:
+    """After a minute of looking at units that did not move."""
+    progress = loop._progress
+    progress.all_moved(loop.merges)
+    progress._look_at = progress._ask_at = 0
+    progress.look(loop.merges)
+    assert progress._asked is not None
+    progress._asked.result(10)
+    progress._look_at = 0
+    progress.look(loop.merges)
+    for number in progress._moved_at:
+        progress._moved_at[number] -= 61
+    progress._look_at = 0
+    progress.look(loop.merges)
+
+
+def merge(horizon: int = 0, position: int = 0, decode: Any = None) -> Merge:
+    horizons, positions = [0] * len(INPUTS), [0] * len(INPUTS)
+    horizons[DELAYS], positions[DELAYS] = horizon, position
+    return Merge(horizons, positions, decode or (lambda source, stored: None))
+
+
+def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not(capfd: pytest.CaptureFixture[str]) -> None:
+    loop = waiting_flow(committed=5)
     hosted = Hosted(loop)
-    loop.merges = {0: Merge([5, 0, 0], [0, 0, 0], lambda source, stored: None)}
-    loop.progressed_at -= 61
+    loop.merges = {0: merge(horizon=5)}
+    loop._waits = "starting"
+    some_time_later(loop)
     assert (hosted.reason, hosted.fault()) == ("starting", None)
     loop._waits = None
     assert hosted.fault() == "flow desk: 5 records wait, and none was taken for 60 s"
     with pytest.raises(Stuck, match="5 records wait"):
         hosted.check()
     assert "in check\n" in capfd.readouterr().err, "it says where the threads stand"
-    cluster.answers = lambda: False
+    loop.cluster.answers = lambda: False  # type: ignore[method-assign]
     assert hosted.fault() is None, "a broker that is away is no fault of the flow's"
+    loop.cluster.answers = lambda: True  # type: ignore[method-assign]
     loop.pause("paused: by hand")
     assert (hosted.reason, hosted.fault()) == ("paused: by hand", None)
+    loop.resume()
+    assert (hosted.reason, hosted.fault()) == (None, None), "a pause counts for nothing"
+
+
+def test_records_that_came_after_the_start_and_are_not_fetched_are_seen_to_wait() -> None:
+    loop = waiting_flow(committed=7)
+    loop.merges = {0: merge(horizon=5, position=5), 1: merge(horizon=7, position=7)}
+    some_time_later(loop)
+    assert loop.lags()[("desk.event.delay", 0)] == 2
+    assert loop.stuck
+    loop.merges[0].reached(DELAYS, 7)
+    some_time_later(loop)
+    assert not loop.stuck
+
+
+def test_open_transaction_of_somebody_is_a_reason() -> None:
+    loop = waiting_flow(committed=3, uncommitted=5)
+    loop.merges = {0: merge(horizon=5, position=3)}
+    some_time_later(loop)
+    assert loop.reason == "waiting for the open transaction at desk.event.delay[0]@3"
+    assert not loop.stuck
 
 
 def test_unit_that_waits_for_the_registry_does_not_hide_one_that_is_stuck() -> None:
     def refuse(source: int, stored: Stored) -> Any:
         raise RegistryError("the registry is away")
 
-    cluster: Any = SimpleNamespace(settings=Settings(), answers=lambda: True)
-    loop = FlowLoop(Plan(DESK.flow("desk"), MemoryRegistry()), cluster, 0)
+    loop = waiting_flow(committed=5)
     hosted = Hosted(loop)
-    loop.progressed_at -= 61
-    loop._waits = None
-    waiting = Merge([5, 0, 0], [0, 0, 0], refuse)
-    waiting.push(0, Stored(0, None, b"", {}))
+    waiting = merge(horizon=5, decode=refuse)
+    waiting.push(DELAYS, Stored(0, None, b"", {}))
     loop.merges = {0: waiting}
+    some_time_later(loop)
     assert (hosted.reason, hosted.fault()) == ("outage: the registry is away", None)
-    loop.merges[1] = Merge([5, 0, 0], [0, 0, 0], lambda source, stored: None)
+    loop.merges[1] = merge(horizon=5)
+    some_time_later(loop)
     assert "none was taken for 60 s" in str(hosted.fault())
 
 

@@ -391,4 +391,4 @@ def test_fold_that_raises_in_place_is_as_if_the_record_had_not_been(batch_record
     assert [t.amount for t in expected] == [1, 3, 7, 15]
     ran = driver(heaping(), batch_records=batch_records).run(both)
     assert ran.read(Total) == expected
-    assert letters(ran) == [("REFUSED", "heaps: half done")] * 2
+    assert letters(ran) == [("PROCESSOR_FAULT", "ValueError: half done")] * 2

@@ -68,8 +68,8 @@ def test_example_that_raises_is_as_if_it_had_not_been(
     ran = driver(sort, adder, batch_records=batch_records).run(items)
     assert [answer for answer, _ in guesses(ran)] == [1, 1, 3, 6]
     assert letters(ran) == [
-        ("REFUSED", "toy.example.thing[0]#1", "adder: half learned"),
-        ("REFUSED", "toy.example.thing[0]#3", "adder: half learned"),
+        ("PROCESSOR_FAULT", "toy.example.thing[0]#1", "ValueError: half learned"),
+        ("PROCESSOR_FAULT", "toy.example.thing[0]#3", "ValueError: half learned"),
     ]
 
 
@@ -132,7 +132,7 @@ def test_panic_is_as_any_exception(between: list[object]) -> None:
     ran = driver(sort, declared).run(items)
     assert [answer for answer, _ in guesses(ran)] == [1, 1, 3]
     assert letters(ran) == [
-        ("REFUSED", "toy.example.thing[0]#1", "adder: Panic: no"),
+        ("PROCESSOR_FAULT", "toy.example.thing[0]#1", "Panic: no"),
         ("PROCESSOR_FAULT", "toy.feature.question[0]#2", "Panic: never"),
     ]
 
@@ -151,8 +151,8 @@ def test_example_whose_signal_cannot_be_written_is_not_learned(
     items[3:3] = between
     ran = driver(sort, declared).run(items)
     assert [answer for answer, _ in guesses(ran)] == [1, 3]
-    refused = "adder: adder wrote a Question, which it does not declare"
-    assert letters(ran) == [("REFUSED", "toy.example.thing[0]#1", refused)]
+    refused = "adder wrote a Question, which it does not declare"
+    assert letters(ran) == [("PROCESSOR_FAULT", "toy.example.thing[0]#1", refused)]
 
 
 def test_learner_without_questions_only_says_signals() -> None:

@@ -67,7 +67,7 @@ def test_learner_answers_a_question_late_and_takes_no_example_late() -> None:
     ran.run([Tick(place="x", at_ms=at, amount=n) for at, n in ((0, 5), (1, -1), (2, -7), (4, 2))])
     assert [(s.error, s.cause.origin) for s in ran.letters] == [
         ("PROCESSOR_FAULT", "toy.feature.question[0]#0"),
-        ("REFUSED", "toy.example.tick[0]#1"),
+        ("PROCESSOR_FAULT", "toy.example.tick[0]#1"),
     ]
     broken = False
     ran.redrive(*ran.letters)

@@ -14,12 +14,20 @@ def tick(name: str) -> Any:
     return SimpleNamespace(id=name)
 
 
+def first_sight(seen: Seen, record: Any, time_ms: int) -> bool:
+    """Note an event that is not known; whether it was not."""
+    known = seen.knows(record, time_ms)
+    if not known:
+        seen.note(record, time_ms)
+    return not known
+
+
 def test_hour_is_written_in_pages_of_which_only_the_last_changes() -> None:
     seen = Seen(PLAN)
     names = [f"n{i}" for i in range(PAGE_VALUES_MAX + 1)]
-    assert all(seen.first_sight(tick(name), 5) for name in names)
+    assert all(first_sight(seen, tick(name), 5) for name in names)
     assert seen.flush(5) == [((0, 0), names[:-1]), ((0, 1), names[-1:])]
-    assert seen.first_sight(tick("late"), 6)
+    assert first_sight(seen, tick("late"), 6)
     assert seen.flush(6) == [((0, 1), [names[-1], "late"])]
     assert seen.flush(6) == []
 
@@ -27,7 +35,7 @@ def test_hour_is_written_in_pages_of_which_only_the_last_changes() -> None:
 def test_what_was_restored_is_known_and_goes_on_in_its_last_page() -> None:
     seen = Seen(PLAN)
     seen.restore({(0, 1): ["c"], (0, 0): ["a", "b"]})
-    assert [seen.first_sight(tick(name), 5) for name in "abcd"] == [False, False, False, True]
+    assert [first_sight(seen, tick(name), 5) for name in "abcd"] == [False, False, False, True]
     assert seen.flush(5) == [((0, 1), ["c", "d"])]
 
 
@@ -35,14 +43,14 @@ def test_all_pages_of_an_hour_are_forgotten_and_its_ids_are_new_again() -> None:
     seen = Seen(PLAN)
     seen.restore({(0, 0): ["a"], (0, 1): ["b"]})
     later = 3 * HOUR_MS
-    assert seen.first_sight(tick("a"), later)
+    assert first_sight(seen, tick("a"), later)
     assert seen.flush(later) == [((3, 0), ["a"]), ((0, 0), None), ((0, 1), None)]
-    assert not seen.first_sight(tick("a"), later)
-    assert seen.first_sight(tick("b"), later)
+    assert not first_sight(seen, tick("a"), later)
+    assert first_sight(seen, tick("b"), later)
 
 
 def test_long_ids_make_a_page_full_before_its_time() -> None:
     seen = Seen(PLAN)
     for name in ("a" * 200_000, "b" * 200_000, "c"):
-        seen.first_sight(tick(name), 0)
+        first_sight(seen, tick(name), 0)
     assert [len(values or ()) for _, values in seen.flush(0)] == [2, 1]

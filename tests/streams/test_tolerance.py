@@ -114,7 +114,7 @@ def test_letters_of_a_fold_in_place_count_though_each_rolls_its_batch_back(
     assert heaping().run(ticks(-1, 1, -1, 1)).paused is None
     ran = heaping().run(ticks(-1, 1, -1, 1, -1, 1))
     assert ran.paused is not None
-    assert "[0]@4 (REFUSED: heaps: half done) is number 3 among the last 9" in ran.paused
+    assert "[0]@4 (REFUSED: half done) is number 3 among the last 9" in ran.paused
     assert (len(ran.letters), ran.committed) == (3, {0: [5, 0, 0]})
 
 

@@ -20,6 +20,7 @@ PARTITIONS, EWR, JFK = 4, 3, 1
 TOPIC = "flights.event.departure"
 IN_2093_MS = 3_900_000_000_000
 DAY_MS = 86_400_000
+BLOWN_UP = bytes(17_000_000)  # more than a producer of ours may send; compressed it is nothing
 
 
 def test_each_bad_record_becomes_one_dead_letter_and_the_next_good_one_a_prediction(
@@ -54,6 +55,7 @@ def test_each_bad_record_becomes_one_dead_letter_and_the_next_good_one_a_predict
         ("WIRE_FORMAT", EWR, b"LGA", good),
         ("WIRE_FORMAT", EWR, None, good),
         ("WRONG_PARTITION", JFK, b"EWR", good),
+        ("TOO_LARGE", EWR, b"EWR", BLOWN_UP),
     ]
     taken = [("", EWR, b"EWR", codec.encode(e)) for e in (first, late, third)]
     worker = start("worker", "flights")
@@ -70,7 +72,8 @@ def test_each_bad_record_becomes_one_dead_letter_and_the_next_good_one_a_predict
     for (code, partition, key, value), offset in zip(refused, sent[1:], strict=False):
         letter = letters[f"{TOPIC}[{partition}]@{offset}"]
         told = letter.headers
-        assert (told["error.class"].decode(), letter.key, letter.value) == (code, key, value)
+        copied = (None, None) if value is BLOWN_UP else (key, value)
+        assert (told["error.class"].decode(), letter.key, letter.value) == (code, *copied)
         assert (told["error.flow"], told["error.processor"]) == (b"flights", b"")
         assert told["error.message"]
 
@@ -83,7 +86,13 @@ def publish(system: Any, records: list[tuple[str, int, bytes | None, bytes | Non
         assert error is None, error
         offsets[n] = delivered.offset()
 
-    producer = Producer({"bootstrap.servers": system.connection.settings.bootstrap})
+    producer = Producer(
+        {
+            "bootstrap.servers": system.connection.settings.bootstrap,
+            "compression.type": "lz4",
+            "message.max.bytes": 2 * len(BLOWN_UP),
+        }
+    )
     topic = system.plan.topic(TOPIC)
     for n, (_, partition, key, value) in enumerate(records):
         producer.produce(topic, value, key, partition, on_delivery=partial(note, n))

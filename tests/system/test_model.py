@@ -137,7 +137,7 @@ def test_model_is_the_same_whatever_becomes_of_its_snapshots(
     assert (last.generation, opened) == (5, [4]), "torn: the one before is opened"
     assert [answer for answer, _ in found] == toy.expected()
     letters = [s.headers["error.message"] for s in toy.stored("toy.dead_letter")]
-    assert letters == [b"adder: half learned"] * 2
+    assert letters == [b"ValueError: half learned"] * 2
 
 
 @pytest.fixture
