@@ -73,6 +73,7 @@ class Soak:
             "seconds": round(self.seconds, 1),
             "records_per_second": round(self.rate),
             "rss_mb_max": round(self.rss_max / 1e6, 1),
+            "rss_mb_by_tenth": {slot: _by_tenth(one) for slot, one in self.rss.items()},
             "rss_slope_per_hour": {s: round(slope_per_hour(one), 4) for s, one in self.rss.items()},
             "descriptors": {slot: [one[0], max(one)] for slot, one in self.descriptors.items()},
             "lag_max": max(self.lags, default=0),
@@ -137,6 +138,12 @@ def _instants(record: type[Record]) -> tuple[str, ...]:
     """The fields of a class that are points in time."""
     extras = ((name, info.json_schema_extra) for name, info in record.model_fields.items())
     return tuple(name for name, e in extras if isinstance(e, dict) and e["unit"] == "ms")
+
+
+def _by_tenth(samples: list[tuple[float, float]]) -> list[float]:
+    """Megabytes after each tenth of the time: whether memory has grown once, or still does."""
+    lasts = (samples[len(samples) * tenth // 10 - 1] for tenth in range(1, 11))
+    return [round(size / 1e6, 1) for _, size in lasts]
 
 
 def slope_per_hour(samples: list[tuple[float, float]]) -> float:
