@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+TWO := -n 2 --dist loadgroup  # processes: one for the broker's tests, one for all others
 
 .PHONY: setup demo test test-full lint lock clean
 
@@ -18,10 +19,10 @@ demo: setup
 	$(BIN)/doa demo
 
 test: setup
-	$(BIN)/python -m pytest -m "not full"
+	$(BIN)/python -m pytest -m "not full" $(TWO)
 
 test-full: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -138,7 +138,7 @@ def apply(
     codecs = subjects(topology, registry, cluster.settings.namespace)
     for subject in changes.register:
         registry.register(subject, codecs[subject].schema)
-    _await_topics(cluster, {w.name for w in changes.create})
+    await_topics(cluster, {w.name for w in changes.create})
     if lock is not None:
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.write_text(
@@ -182,12 +182,21 @@ def buried_with(topology: Topology, flow: Flow) -> list[str]:
     return [name for name in topology.buriers(flow.dead_letter) if name != flow.name]
 
 
-def _await_topics(cluster: Cluster, names: set[str]) -> None:
+def await_topics(cluster: Cluster, names: set[str]) -> None:
+    """Wait until topics that were just made can be used; BrokerError when that takes too long."""
     deadline = time.monotonic() + cluster.settings.request_timeout_s
-    while names - set(cluster.partitions()):
+    while not _led(cluster, names):
         if time.monotonic() > deadline:
             raise BrokerError(f"topics do not appear: {', '.join(sorted(names))}")
         time.sleep(0.05)
+
+
+def _led(cluster: Cluster, names: set[str]) -> bool:
+    known = cluster.admin().list_topics(timeout=cluster.settings.request_timeout_s).topics
+    found = [list(known[name].partitions.values()) for name in names if name in known]
+    return len(found) == len(names) and all(
+        one and all(partition.leader >= 0 for partition in one) for one in found
+    )
 
 
 def _settings(stream: Stream) -> dict[str, str]:

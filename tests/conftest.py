@@ -27,6 +27,16 @@ STREAMS: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share the tests, one has all that need the broker, so that there is one
+    broker; what is held to seconds comes last, when the other has done with the rest.
+    """
+    for item in items:
+        if item.get_closest_marker("broker"):
+            item.add_marker(pytest.mark.xdist_group("broker"))
+    items.sort(key=lambda item: item.get_closest_marker("timed") is not None)
+
+
 @pytest.fixture
 def equal() -> Callable[[Callable[[type[Record]], list[Any]], list[LoopResult]], None]:
     """Compare the flow `flights`, read one decoded stream at a time, with bare loops, so that each

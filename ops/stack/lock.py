@@ -89,12 +89,13 @@ def resolve_lock(cache: Path) -> Lock:
     return Lock(
         kafka_version=KAFKA_VERSION,
         registry_version=REGISTRY_VERSION,
-        kafka=tuple(sorted(map(_measure, kafka), key=lambda one: one.coordinate)),
-        registry=_measure(registry),
+        kafka=tuple(sorted(map(measure, kafka), key=lambda one: one.coordinate)),
+        registry=measure(registry),
     )
 
 
-def _measure(artifact: object) -> Artifact:
+def measure(artifact: object) -> Artifact:
+    """What the lock says of a file that jgo has downloaded."""
     parts = ("groupId", "artifactId", "packaging", "classifier", "version")
     coordinate = ":".join(filter(None, (str(getattr(artifact, part)) for part in parts)))
     path: Path = artifact.resolve()  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ import pytest
 
 from streams.reader import Reader
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timed]
 
 PARTITIONS, COUNT, BATCH_RECORDS = 4, 2_000, 50
 ENDINGS = (

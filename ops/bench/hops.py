@@ -1,0 +1,274 @@
+"""One hop, decode, compute, encode, produce, by us and by others: the same topic, the same records,
+by turns in one run.
+
+Each engine gets a window of time and not a number of records, so a slow one does not hold up the
+rest. What it wrote is compared with what should be there. Its rate is that of visible outputs
+between two looks in its window; starting and warming up are not counted.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import ops.bench.hop as package
+from ops import apply as applying
+from ops.bench.engines import DOA, PACKAGE, Engine, Running, worker
+from ops.bench.hop.processors import hop
+from ops.bench.hop.records import Feature, Reading
+from ops.connect import Connection, connect, home_of
+from ops.output import say
+from streams.broker import Cluster
+from streams.clients import put
+from streams.errors import StreamsError
+from streams.partition import partition_of
+from streams.plan import Plan
+from streams.settings import Settings
+from streams.topology import Flow, Topology, discover, stream_of
+from streams.validation import checked
+
+NAMESPACE = "bench_hop"
+BEGAN_MS, STEP_MS, SENSORS, SEED = 1_357_000_000_000, 10, 20_000, 7
+WARM_S = 5.0
+START_S_MAX = 90.0
+POLL_S = 0.1
+CHECKED = 20_000  # outputs of an engine that are compared
+FLUSH_S = 60.0
+RAW = {"message.timestamp.type": "LogAppendTime"}
+MICRO = 1e6
+
+
+@dataclass(frozen=True)
+class Look:
+    """When, how many outputs were visible, and the CPU seconds spent by then."""
+
+    at: float
+    count: int
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """What an engine did in one window."""
+
+    rate: float
+    cpu_us: float
+
+
+class Track:
+    """The topic of readings, and how engines come to run on it."""
+
+    def __init__(self, records: int, namespace: str = NAMESPACE, partitions: int = 1) -> None:
+        self.records = records
+        self.partitions = partitions
+        self.topology: Topology = checked(discover([PACKAGE]))
+        self.flow: Flow = self.topology.flow("hop")
+        self.connection = _connection(namespace)
+        self.cluster = self.connection.cluster
+        self.home = home_of(Settings()) / "bench"
+        self.plan = Plan(self.flow, self.connection.registry, namespace, self.connection.keys)
+        self.source = self.plan.topic(stream_of(Reading).topic)
+        self.target = self.plan.topic(stream_of(Feature).topic)
+
+    def prepare(self) -> None:
+        """Have all readings in the topic; those of an earlier run are taken as they are."""
+        self.apply()
+        if self._count(self.source) == self.records:
+            return
+        applying.reset(self.topology, self.flow, self.cluster, inputs_too=True, group_too=False)
+        self.apply()
+        say(f"writing {self.records:,} readings")
+        codec, producer = self.plan.codec(Reading), self.cluster.producer()
+        for reading in islice(readings(), self.records):
+            number = partition_of(reading.sensor, self.partitions)
+            put(producer, self.source, codec.encode(reading), reading.sensor, number)
+        if left := producer.flush(FLUSH_S):
+            raise StreamsError(f"{left} readings were not written")
+
+    def apply(self) -> None:
+        """Make what the flow needs."""
+        connection = self.connection
+        changes = applying.plan_changes(
+            self.topology, self.cluster, connection.registry, self.partitions
+        )
+        applying.apply(self.topology, self.cluster, connection.registry, changes, None)
+
+    def run(self, engine: Engine, number: int, window_s: float) -> Round:
+        """One window of one engine, on topics and in a group of this round's own."""
+        if engine is DOA:
+            return self.run_ours(1, window_s)
+        target = f"{self.plan.prefix}hop.{engine.name}.{number}"
+        group = f"{target}.{time.time_ns()}"  # none that has an offset from an earlier run
+        self.cluster.delete([target])
+        self.cluster.create({target: (1, RAW)})
+        applying.await_topics(self.cluster, {target})
+        try:
+            return self._run(engine.name, [engine.command(self.home)], group, target, window_s)
+        finally:
+            self.cluster.delete([target])
+
+    def run_ours(self, workers: int, window_s: float) -> Round:
+        """One window of so many workers of ours, from the first reading on."""
+        applying.reset(self.topology, self.flow, self.cluster)
+        self.apply()
+        commands = [worker(slot) for slot in range(workers)]
+        return self._run(DOA.name, commands, self.plan.topic("hop"), self.target, window_s)
+
+    def _run(
+        self, name: str, commands: list[list[str]], group: str, target: str, window_s: float
+    ) -> Round:
+        log = self.home / f"{name}.log"
+        with Running(commands, self._settings(group, target), log) as running:
+            if name == DOA.name:
+                self._await_team(running, group, len(commands))
+            found = self._window(name, running, target, window_s)
+        if self.partitions == 1:
+            self._compare(name, target)
+        return found
+
+    def _await_team(self, running: Running, group: str, workers: int) -> None:
+        """Wait until each worker has partitions: what they do before that is to start."""
+        deadline = time.monotonic() + START_S_MAX
+        while sum(map(bool, self.cluster.members(group).values())) < workers:
+            if (words := running.ended) is not None or time.monotonic() > deadline:
+                raise StreamsError(f"not all of {workers} workers came to work: {words or ''}")
+            time.sleep(POLL_S)
+
+    def _count(self, topic: str) -> int:
+        places = [(topic, number) for number in range(self.partitions)]
+        return sum(self.cluster.ends(places, committed=True).values())
+
+    def _settings(self, group: str, target: str) -> dict[str, str]:
+        codec = self.plan.codec(Feature)
+        schema_id = self.connection.registry.schema_id(codec.subject, codec.schema)
+        state = self.home / "state"
+        state.mkdir(parents=True, exist_ok=True)
+        return {
+            "DOA_NAMESPACE": self.connection.settings.namespace,
+            "HOP_BOOTSTRAP": self.cluster.bootstrap,
+            "HOP_GROUP": group,
+            "HOP_IN": self.source,
+            "HOP_OUT": target,
+            "HOP_SCHEMA_ID": str(schema_id),
+            "HOP_SCHEMAS": str(Path(package.__path__[0]) / "avro"),
+            "HOP_STATE": str(state),
+        }
+
+    def _window(self, name: str, running: Running, target: str, window_s: float) -> Round:
+        look = self._looker(name, running, target)
+        deadline = time.monotonic() + START_S_MAX
+        while look().count == 0:
+            if time.monotonic() > deadline:
+                raise StreamsError(f"{name} wrote nothing within {START_S_MAX:.0f} s")
+            time.sleep(POLL_S)
+        warm_at = time.monotonic() + WARM_S
+        first = last = now = look()
+        while now.at < warm_at + window_s and now.count < self.records:
+            time.sleep(POLL_S)
+            now = look()
+            if now.count > last.count:  # what a transaction wrote is visible all at once
+                last = now
+                first = now if now.at < warm_at else first
+        if last.count == first.count:
+            raise StreamsError(
+                f"{name} wrote nothing after {WARM_S:.0f} s of warming up; "
+                "ask for more --records or --seconds"
+            )
+        done = last.count - first.count
+        return Round(done / (last.at - first.at), (last.cpu_s - first.cpu_s) / done * MICRO)
+
+    def _looker(self, name: str, running: Running, target: str) -> Callable[[], Look]:
+        def look() -> Look:
+            if (words := running.ended) is not None:
+                raise StreamsError(f"{name} has ended: {words}")
+            return Look(time.monotonic(), self._count(target), running.cpu_s())
+
+        return look
+
+    def _compare(self, name: str, target: str) -> None:
+        """Hold the first outputs, with their keys, to what should be there, in order."""
+        codec = self.plan.codec(Feature)
+        wanted = (feature for reading in readings() for feature in hop(reading))
+        with closing(self.cluster.log()) as log:
+            stored = islice(log.records(target, 0), CHECKED)
+            found = [(one.key, codec.decode(one.value)) for one in stored]
+        expected = [(feature.sensor.encode(), feature) for feature in islice(wanted, len(found))]
+        for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+            if one != other:
+                raise StreamsError(
+                    f"{name} wrote {one!r} as output {number}; {other!r} was expected"
+                )
+
+
+def bench_hop(
+    engines: Sequence[Engine], records: int, rounds: int, window_s: float
+) -> dict[str, Any]:
+    """Rates in records/s and CPU in us per record, medians of all rounds; ratios of ours to
+    theirs.
+    """
+    track = Track(records)
+    versions = {engine.name: engine.version(track.home) for engine in engines}
+    track.prepare()
+    done: dict[str, list[Round]] = {engine.name: [] for engine in engines}
+    for number in range(rounds):
+        for engine in engines:
+            found = track.run(engine, number, window_s)
+            done[engine.name].append(found)
+            say(f"round {number + 1}, {engine.name}: {found.rate:,.0f} records/s")
+    rates = {name: statistics.median(one.rate for one in all_) for name, all_ in done.items()}
+    return {
+        "records": records,
+        "rounds": rounds,
+        "guarantees": {engine.name: engine.guarantee for engine in engines},
+        "versions": versions,
+        "rates": {name: round(rate) for name, rate in rates.items()},
+        "spread": {
+            name: [round(min(one.rate for one in all_)), round(max(one.rate for one in all_))]
+            for name, all_ in done.items()
+        },
+        "cpu_us_per_record": {
+            name: round(statistics.median(one.cpu_us for one in all_), 1)
+            for name, all_ in done.items()
+        },
+        "ratios": {
+            name: round(rates[DOA.name] / rate, 2)
+            for name, rate in rates.items()
+            if name != DOA.name and DOA.name in rates
+        },
+    }
+
+
+def readings() -> Iterator[Reading]:
+    """The same readings in every run, for ever."""
+    chance = random.Random(SEED)
+    number = 0
+    while True:
+        sensor = number % SENSORS
+        yield Reading(
+            sensor=f"sensor-{sensor:05d}",
+            site=f"site-{sensor % 40:02d}-north",
+            measured_ms=BEGAN_MS + STEP_MS * number,
+            number=number,
+            temperature=chance.uniform(-20, 40),
+            humidity=chance.uniform(0, 100),
+            pressure=chance.uniform(950, 1_050),
+            wind=chance.uniform(0, 30),
+            light=chance.uniform(0, 100_000),
+            noise=chance.uniform(20, 100),
+        )
+        number += 1
+
+
+def _connection(namespace: str) -> Connection:
+    connection = connect()
+    settings = Settings(namespace=namespace)
+    return replace(
+        connection, cluster=Cluster(connection.cluster.bootstrap, settings), settings=settings
+    )
