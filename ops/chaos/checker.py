@@ -20,7 +20,7 @@ Orders = dict[int, list[tuple[str, int]]]  # by unit: runs of records taken from
 
 READ_RECORDS = 5_000
 READ_S = 120.0
-DIFFERENCES_TOLD = 5
+DIFFERENCES_TOLD = 12
 
 
 @dataclass

@@ -114,7 +114,7 @@ def test_class_of_another_learner_is_refused() -> None:
 @pytest.mark.parametrize(
     "held",
     [os.system, print, len, functools.reduce, Path("x"), object(), [1].append, type(None), 1j],
-    ids=repr,
+    ids=lambda held: f"{type(held).__name__} {getattr(held, '__name__', '')}",
 )
 def test_model_that_holds_other_names_is_not_pickled(held: Any) -> None:
     with pytest.raises(SnapshotError, match=r"the model (holds|cannot be pickled)"):
