@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from schemas.snapshot import Snapshot
 from streams.codec import Codec
-from streams.errors import DataError, SnapshotError
+from streams.errors import NO_FAULT_OF_A_RECORD, DataError, SnapshotError
 from streams.lineage import HEADER, pack_header, varint
 from streams.merge import Stored
 from streams.snapshot import Keys, seal_model, verify
@@ -54,9 +54,12 @@ def write_snapshot(step: LearnerStep, trigger: bytes) -> None:
             code_version=unit.plan.flow.code_version,
             factory=learner.model,
         )
-    except SnapshotError as error:
+    except NO_FAULT_OF_A_RECORD:
+        raise
+    except Exception as error:  # whatever it is: the example is learnt, and no dead letter
         # The model itself is sound; without a snapshot a restart only has more to fold.
-        LOG.warning("%s@%d has no new snapshot: %s", step.name, unit.partition, error)
+        why = error if isinstance(error, SnapshotError) else f"{type(error).__name__}: {error}"
+        LOG.warning("%s@%d has no new snapshot: %s", step.name, unit.partition, why)
         return
     step.generation += 1
     edge = step.edges[learner.snapshots]

@@ -10,6 +10,7 @@ from streams.snapshot import Keys
 from tests.streams.toy import (
     Adder,
     Alarm,
+    Event,
     Example,
     Guess,
     Model,
@@ -107,6 +108,26 @@ def test_model_that_no_snapshot_can_hold_goes_on_without(caplog: pytest.LogCaptu
     assert ran.dead_letters == []
     assert [(s.generation, s.version) for s in ran.read(Model)] == [(1, 1)]
     assert "adder@0 has no new snapshot: the model holds" in caplog.text
+
+
+def test_snapshot_that_fails_is_no_dead_letter_of_the_example(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ran = driver(sort, learner(snapshot_every=1))
+    ran.run(events(1))
+    asked = ran.units[0].offset_hint
+
+    def broken(topic: str) -> int:
+        raise RuntimeError("no answer")
+
+    ran.units[0].offset_hint = broken
+    more = [Event(key="x", at_ms=at, answer=answer) for at, answer in ((1, 2), (2, None))]
+    ran.run(more)
+    ran.units[0].offset_hint = asked
+    assert ran.dead_letters == []
+    assert [answer for answer, _ in guesses(ran)] == [3]
+    assert [(s.generation, s.version) for s in ran.read(Model)] == [(1, 1)]
+    assert "adder@0 has no new snapshot: RuntimeError: no answer" in caplog.text
 
 
 class Panic(BaseException):
