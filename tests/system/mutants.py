@@ -92,10 +92,10 @@ def journal_unordered() -> None:
     """The journal says how much was taken of each input, but not in which order."""
     entry = Taken.entry
 
-    def sorted_entry(self: Taken, code_version: str) -> JournalEntry:
+    def sorted_entry(self: Taken, code_version: str, time_ms: int) -> JournalEntry:
         pairs = sorted(zip(self.runs[::2], self.runs[1::2], strict=True))
         self.runs = [number for pair in pairs for number in pair]
-        return entry(self, code_version)
+        return entry(self, code_version, time_ms)
 
     Taken.entry = sorted_entry  # type: ignore[method-assign]
 
