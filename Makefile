@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 TWO := -n 2 --dist loadgroup  # processes: one for the broker's tests, one for all others
+PEERS := ops/bench/peers
+COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 
 .PHONY: setup demo test test-full lint lock clean
 
@@ -30,7 +32,9 @@ lint: setup
 	$(BIN)/mypy
 
 lock:
-	uv pip compile --quiet pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 --no-header -o requirements.lock
+	$(COMPILE) pyproject.toml --extra dev -o requirements.lock
+	$(COMPILE) $(PEERS)/quix.in -o $(PEERS)/quix.lock
+	$(COMPILE) $(PEERS)/bytewax.in -o $(PEERS)/bytewax.lock
 
 clean:
 	rm -rf .venv .doa

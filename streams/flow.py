@@ -108,11 +108,6 @@ class FlowLoop:
         """Why no records are taken; None while they are."""
         return self._waits or self._told or self._progress.waits(self.merges)
 
-    @property
-    def lag(self) -> int:
-        """Records below the horizon, or fetched, that have not been taken."""
-        return sum(merge.lag for merge in list(self.merges.values()))
-
     def lags(self) -> dict[tuple[str, int], int]:
         """Records not yet taken, by topic and partition, as of a few seconds ago."""
         return self._progress.lags(self.merges)

@@ -85,7 +85,7 @@ def _transactions(
             for _ in range(length):
                 item = decode(source, tapes[source].expect(starts[which]))
                 while not unit.take(item):
-                    pass  # what expired before it, expired in the transaction before
+                    pass  # given again until all has expired that falls due before it
                 starts[which] = -1
         unit.advance(entry.time_ms)
         yield Replayed(entry, unit.flush())

@@ -135,22 +135,15 @@ class Merge:
         return bool(self._heads) and not self.blocked and not self._undecoded
 
     def behind(self, source: int, end: int) -> int:
-        """Records of an input that were not taken, if it ends at `end`."""
-        ahead = max(end, self.horizons[source]) - self.positions[source]
-        return max(ahead, 0) + len(self.queues[source]) + (not self._idle[source])
+        """Records of an input that were not taken, if it ends at `end` or at its horizon."""
+        return self.waiting(source, max(end, self.horizons[source]))
 
-    @property
-    def heads(self) -> int:
-        """Inputs whose next record has come."""
-        return len(self._idle) - sum(self._idle)
+    def waiting(self, source: int, end: int) -> int:
+        """The same, if it ends at `end`."""
+        ahead = max(end - self.positions[source], 0)
+        return ahead + len(self.queues[source]) + (not self._idle[source])
 
     @property
     def queued(self) -> int:
         """Records that wait behind the heads."""
         return sum(map(len, self.queues))
-
-    @property
-    def lag(self) -> int:
-        """Records below the horizons that have not come yet, and those that wait."""
-        ahead = zip(self.horizons, self.positions, strict=True)
-        return sum(max(horizon - position, 0) for horizon, position in ahead) + self.queued

@@ -54,7 +54,7 @@ class Progress:
             waited = merge.waits is not None
             merge.retry()
             # Neither to wait, even when that has just ended, nor to have nothing to do is that.
-            if waited or self.why_blocked(number, merge) or not self._takeable(number, merge):
+            if waited or self.why_blocked(number, merge) or not self._could_move(number, merge):
                 self.moved(number)
         if self._asked is not None and self._asked.done():
             if self._asked.exception() is None:
@@ -89,17 +89,17 @@ class Progress:
                 return f"waiting for the open transaction at {plan.name}[{number}]@{stable}"
         return None
 
-    def _takeable(self, number: int, merge: Merge) -> int:
-        ahead = 0
-        for source, plan in enumerate(self._plan.inputs):
-            stable = self._stable_ends.get((plan.topic, number), 0)
-            ahead += max(stable - merge.positions[source], 0)
-        return ahead + merge.queued + merge.heads
+    def _could_move(self, number: int, merge: Merge) -> bool:
+        """Whether committed records of any input wait."""
+        return any(
+            merge.waiting(source, self._stable_ends.get((plan.topic, number), 0))
+            for source, plan in enumerate(self._plan.inputs)
+        )
 
     def stands_s(self, merges: Merges) -> float:
         """For how long a unit has stood still that could move."""
         now, longest = time.monotonic(), 0.0
         for number, merge in list(merges.items()):
-            if merge.waits is None and self._takeable(number, merge):
+            if merge.waits is None and self._could_move(number, merge):
                 longest = max(longest, now - self._moved_at.get(number, now))
         return longest

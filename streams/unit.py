@@ -76,8 +76,7 @@ class Unit:
         self._readers = [self._steps_reading(i.record) for i in plan.inputs]
         self._clock, self._redrive = len(plan.inputs) - 1, plan.redrive
         self.letters = DeadLetters(self)
-        self._seen = [Seen(i) if i.unique else None for i in plan.inputs]
-        self.seen = {seen.name: seen for seen in self._seen if seen is not None}
+        self.seen = {i.name: Seen(i) for i in plan.inputs if i.unique}
         self.item: Input | None = None
         self.changed = False  # since the last flush
         self.taken = Taken([i.name for i in plan.inputs])
@@ -123,7 +122,8 @@ class Unit:
                 return True
             source = item.again.address.source  # it enters as what it was refused as
         trigger = self.trigger(item)
-        seen, time_ms = self._seen[source], max(item.time_ms, self.time_ms)
+        seen = self.seen.get(self.plan.inputs[source].name)
+        time_ms = max(item.time_ms, self.time_ms)
         known = seen is not None and seen.knows(record, time_ms)
         most = EXPIRED_MAX if item.again is None else NO_LIMIT
         if not known and not self.advance(item.time_ms, most):

@@ -15,14 +15,12 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from typing import Any
 
 from ops import apply as applying
 from ops.connect import Connection, connect
 from ops.demo import run, watch
 from ops.output import say
-from streams.broker import Cluster
 from streams.errors import StreamsError
 from streams.replay import SourceLoop
 from streams.settings import Settings
@@ -179,11 +177,10 @@ def _behind(loop: _BareLoop, share: float) -> bool:
 
 def begin_anew(topology: Topology, *flows: Flow) -> Connection:
     """The cluster, under a namespace of the bench's own, where nothing is left of these flows."""
-    connection = connect()
-    settings = Settings(namespace=NAMESPACE)
-    cluster = Cluster(connection.cluster.bootstrap, settings)
+    connection = connect(Settings(namespace=NAMESPACE))
+    cluster = connection.cluster
     for one in flows:
         applying.reset(topology, one, cluster, inputs_too=True, group_too=False)
     changes = applying.plan_changes(topology, cluster, connection.registry, 1)
     applying.apply(topology, cluster, connection.registry, changes, None)
-    return replace(connection, cluster=cluster, settings=settings)
+    return connection

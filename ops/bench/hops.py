@@ -11,9 +11,10 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,8 @@ from ops import apply as applying
 from ops.bench.engines import DOA, PACKAGE, Engine, Running, worker
 from ops.bench.hop.processors import hop
 from ops.bench.hop.records import Feature, Reading
-from ops.connect import Connection, connect, home_of
+from ops.connect import connect, home_of
 from ops.output import say
-from streams.broker import Cluster
 from streams.clients import put
 from streams.errors import StreamsError
 from streams.partition import partition_of
@@ -70,7 +70,7 @@ class Track:
         self.partitions = partitions
         self.topology: Topology = checked(discover([PACKAGE]))
         self.flow: Flow = self.topology.flow("hop")
-        self.connection = _connection(namespace)
+        self.connection = connect(Settings(namespace=namespace))
         self.cluster = self.connection.cluster
         self.home = home_of(Settings()) / "bench"
         self.plan = Plan(self.flow, self.connection.registry, namespace, self.connection.keys)
@@ -162,7 +162,7 @@ class Track:
         }
 
     def _window(self, name: str, running: Running, target: str, window_s: float) -> Round:
-        look = self._looker(name, running, target)
+        look = partial(self._look, name, running, target)
         deadline = time.monotonic() + START_S_MAX
         while look().count == 0:
             if time.monotonic() > deadline:
@@ -184,13 +184,10 @@ class Track:
         done = last.count - first.count
         return Round(done / (last.at - first.at), (last.cpu_s - first.cpu_s) / done * MICRO)
 
-    def _looker(self, name: str, running: Running, target: str) -> Callable[[], Look]:
-        def look() -> Look:
-            if (words := running.ended) is not None:
-                raise StreamsError(f"{name} has ended: {words}")
-            return Look(time.monotonic(), self._count(target), running.cpu_s())
-
-        return look
+    def _look(self, name: str, running: Running, target: str) -> Look:
+        if (words := running.ended) is not None:
+            raise StreamsError(f"{name} has ended: {words}")
+        return Look(time.monotonic(), self._count(target), running.cpu_s())
 
     def _compare(self, name: str, target: str) -> None:
         """Hold the first outputs, with their keys, to what should be there, in order."""
@@ -264,11 +261,3 @@ def readings() -> Iterator[Reading]:
             noise=chance.uniform(20, 100),
         )
         number += 1
-
-
-def _connection(namespace: str) -> Connection:
-    connection = connect()
-    settings = Settings(namespace=namespace)
-    return replace(
-        connection, cluster=Cluster(connection.cluster.bootstrap, settings), settings=settings
-    )

@@ -142,7 +142,7 @@ def _instants(record: type[Record]) -> tuple[str, ...]:
 
 def _by_tenth(samples: list[tuple[float, float]]) -> list[float]:
     """Megabytes after each tenth of the time: whether memory has grown once, or still does."""
-    lasts = (samples[len(samples) * tenth // 10 - 1] for tenth in range(1, 11))
+    lasts = (samples[max(len(samples) * tenth // 10, 1) - 1] for tenth in range(1, 11))
     return [round(size / 1e6, 1) for _, size in lasts]
 
 

@@ -157,7 +157,7 @@ def scale(workers: tuple[int, ...], records: int, seconds: float, output: str) -
 @bench.command()
 @OUTPUT
 def unit(output: str) -> None:
-    """What the runtime costs beside plain code, without Kafka: two ratios, in half a minute.
+    """What the runtime costs beside plain code, without Kafka: three ratios, in half a minute.
 
     Example: doa bench unit -o json
     """

@@ -198,7 +198,9 @@ def merge(horizon: int = 0, position: int = 0, decode: Any = None) -> Merge:
     return Merge(horizons, positions, decode or (lambda source, stored: None))
 
 
-def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not(capfd: pytest.CaptureFixture[str]) -> None:
+def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     loop = waiting_flow(committed=5)
     hosted = Hosted(loop)
     loop.merges = {0: merge(horizon=5)}
@@ -210,9 +212,9 @@ def test_stuck_loop_is_a_fault_and_a_waiting_one_is_not(capfd: pytest.CaptureFix
     with pytest.raises(Stuck, match="5 records wait"):
         hosted.check()
     assert "in check\n" in capfd.readouterr().err, "it says where the threads stand"
-    loop.cluster.answers = lambda: False  # type: ignore[method-assign]
+    monkeypatch.setattr(loop.cluster, "answers", lambda: False)
     assert hosted.fault() is None, "a broker that is away is no fault of the flow's"
-    loop.cluster.answers = lambda: True  # type: ignore[method-assign]
+    monkeypatch.undo()
     loop.pause("paused: by hand")
     assert (hosted.reason, hosted.fault()) == ("paused: by hand", None)
     loop.resume()

@@ -6,10 +6,9 @@ import pytest
 
 from schemas.record import Record, Stream, field
 from streams.driver import CRASH, Driver
-from streams.journal import replay_journal
-from streams.merge import Stored
 from streams.processor import Clock, Processor, fold
 from streams.topology import Flow
+from tests.streams.replayed import held, redone
 
 OPEN_MS = 100
 
@@ -83,11 +82,6 @@ def ran(batch_records: int, crash: bool = False) -> Driver:
     return Driver(Flow("shop", processors()), batch_records=batch_records).run(items)
 
 
-def held(driver: Driver) -> dict[str, list[Stored]]:
-    inputs = {one.topic for one in driver.plan.inputs}
-    return {topic: log for (topic, _), log in driver.logs.items() if topic not in inputs}
-
-
 @pytest.mark.parametrize("crash", [False, True])
 @pytest.mark.parametrize("batch_records", [1, 4, 1_000])
 @pytest.mark.parametrize("expired_max", [1, 2, 3, 7])
@@ -123,10 +117,4 @@ def test_replay_of_the_journal_cuts_where_it_was_cut(
 ) -> None:
     monkeypatch.setattr("streams.unit.EXPIRED_MAX", 2)
     driver = ran(batch_records)
-    redone: dict[str, list[Stored]] = {}
-    for _, outputs in replay_journal(driver.plan, driver, 0, 1):
-        for topic, key, value, headers in outputs:
-            log = redone.setdefault(topic, [])
-            data = key.encode() if isinstance(key, str) else key
-            log.append(Stored(len(log), data, value, dict(headers), 4_000_000_000_000))
-    assert redone == held(driver)
+    assert redone(driver) == held(driver)

@@ -11,12 +11,11 @@ from schemas.record import Record, State, Stream, field
 from streams.dead_letter import Letter
 from streams.driver import CRASH, Driver
 from streams.errors import Refusal
-from streams.journal import replay_journal
 from streams.lineage import FOREIGN, Reference
-from streams.merge import Stored
 from streams.partition import partition_of
 from streams.processor import Clock, Processor, fold, transform
 from streams.topology import Flow
+from tests.streams.replayed import held, redone
 
 
 class Tick(Record, stream=Stream("toy.event.tick", "place", "at_ms", "me", unique="name")):
@@ -355,11 +354,4 @@ def test_replay_of_the_journal_takes_letters_again(batch_records: int) -> None:
     ran.run([tick("4", 3, 6)]).redrive(ran.letters[-1])
     assert [attempts for *_, attempts in told(ran)] == [1, 2]
     assert ran.read(Total) == [total(0, 1), total(2, 3), total(3, 9), total(1, 5)]
-    redone: dict[str, list[Stored]] = {}
-    for _, outputs in replay_journal(ran.plan, ran, 0, 1):
-        for topic, key, value, headers in outputs:
-            log = redone.setdefault(topic, [])
-            data = key.encode() if isinstance(key, str) else key
-            log.append(Stored(len(log), data, value, dict(headers), 4_000_000_000_000))
-    inputs = {i.topic for i in ran.plan.inputs}
-    assert redone == {topic: log for (topic, _), log in ran.logs.items() if topic not in inputs}
+    assert redone(ran) == held(ran)
