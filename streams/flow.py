@@ -52,6 +52,8 @@ from streams.unit import Unit
 YOUNG, ALL = 1, 2  # garbage is collected after a batch, never during one: what is young, seldom all
 COLLECT_ALL_COMMITS = 500
 OUTPUTS_CHUNK = 500  # records handed to the producer at once: it sends while the unit goes on
+OUTPUTS_HELD_MAX = 5_000  # while a commit is under way, which is waited for then
+LOOK_RECORDS = 25  # that are taken before the clock and the queues are looked at again
 LOOKUPS_MAX = 8  # that are asked of the registry at once
 
 
@@ -188,25 +190,34 @@ class FlowLoop:
 
     def _process(self, unit: Unit, merge: Merge) -> None:
         """Take what the merge gives, until the batch is full or old, or to a pause."""
-        taken, room = 0, self.settings.batch_records_max - self._taken
         bytes_max = self.settings.batch_bytes_max - (self._bytes_out - unit.bytes_out)
-        while taken < room and unit.bytes_out < bytes_max and not self._batch_ends:
-            item = merge.peek()
-            if item is None:
+        while merge.ready and unit.bytes_out < bytes_max and not self._batch_ends:
+            room = self.settings.batch_records_max - self._taken
+            if room <= 0:
                 break
             if not self.transaction.open:
                 self.transaction.begin()
                 self.progressed_at = time.monotonic()
-            if unit.take(item):
-                merge.pop()
-                taken += 1
+            self._taken += self._take(unit, merge, min(room, LOOK_RECORDS), bytes_max)
             if unit.letters.excess is not None:
                 self.pause(unit.letters.take_excess())
-            if len(unit.outputs) >= OUTPUTS_CHUNK and not self.transaction.committing:
+            held = len(unit.outputs)
+            if held >= (OUTPUTS_HELD_MAX if self.transaction.committing else OUTPUTS_CHUNK):
                 self.transaction.write(unit.partition, unit.take_outputs())
-        self._taken += taken
         if unit.changed:
             self._progress.moved(unit.partition)
+
+    def _take(self, unit: Unit, merge: Merge, most: int, bytes_max: int) -> int:
+        """Take a few records, without a look at the clock; how many were taken."""
+        letters = unit.letters
+        for taken in range(most):
+            item = merge.peek()
+            if item is None or not unit.take(item):
+                return taken
+            merge.pop()
+            if unit.bytes_out >= bytes_max or letters.excess is not None:
+                return taken + 1
+        return most
 
     def _fetch(self, patience_s: float) -> None:
         """Hand what has arrived to the merges; wait for a first record, never for a full fetch."""

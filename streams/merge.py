@@ -111,15 +111,15 @@ class Merge:
 
     def peek(self) -> Input | None:
         """The next record, or None while an input that may hold an earlier one is empty."""
-        return self._heads[0][2] if self.ready else None
+        heads = self._heads
+        return None if not heads or self.blocked or self._undecoded else heads[0][2]
 
     def pop(self) -> Input | None:
         """The same, which is gone then."""
-        if not self.ready:
+        if self.peek() is None:
             return None
         _, source, item = heappop(self._heads)
-        queue = self.queues[source]
-        if queue:
+        if queue := self.queues[source]:
             stored = queue.popleft()
             self.waiting_bytes[source] -= len(stored.value or b"")
             self._set_head(source, stored)
@@ -132,7 +132,7 @@ class Merge:
     @property
     def ready(self) -> bool:
         """Whether `pop` has a record to give."""
-        return bool(self._heads) and not self.blocked and not self._undecoded
+        return self.peek() is not None
 
     def behind(self, source: int, end: int) -> int:
         """Records of an input that were not taken, if it ends at `end` or at its horizon."""

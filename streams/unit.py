@@ -148,6 +148,8 @@ class Unit:
         order. After `most` of them, and others of the same deadline, time stands still behind
         these, and False is returned.
         """
+        if time_ms <= self.time_ms:
+            return True  # nothing falls due before what has been reached
         timers, expired, last = self.timers, 0, -1
         while timers and timers[0][0] < time_ms:
             if expired >= most and timers[0][0] > last:
@@ -161,7 +163,7 @@ class Unit:
             if self._queue:
                 self.drain()
             expired, last = expired + 1, deadline
-        self.time_ms = max(self.time_ms, time_ms)
+        self.time_ms = time_ms
         return True
 
     def deliver(self, record: Record, trigger: Trigger, steps: list[Step]) -> None:

@@ -44,9 +44,10 @@ class Engine:
         return environment.run([python, "-c", asked], f"asking for {self.package}").strip()
 
 
-def worker(slot: int) -> list[str]:
-    """The command of our worker."""
-    return [sys.executable, "-m", "ops", "--app", PACKAGE, "worker", "hop", "--slot", str(slot)]
+def worker(slot: int, package: str = PACKAGE) -> list[str]:
+    """The command of a worker of ours, for the flow that a package is."""
+    flow = package.rsplit(".", 1)[-1]
+    return [sys.executable, "-m", "ops", "--app", package, "worker", flow, "--slot", str(slot)]
 
 
 def _ours(*arguments: str) -> Command:

@@ -8,14 +8,12 @@ between two looks in its window; starting and warming up are not counted.
 
 from __future__ import annotations
 
-import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from ops import apply as applying
 from ops.bench.engines import DOA, PACKAGE, Engine, Running, worker
 from ops.bench.hop.processors import hop
 from ops.bench.hop.records import Feature, Reading
+from ops.bench.readings import SENSORS, readings
 from ops.connect import connect, home_of
 from ops.output import say
 from streams.clients import put
@@ -35,7 +34,6 @@ from streams.topology import Flow, Topology, discover, stream_of
 from streams.validation import checked
 
 NAMESPACE = "bench_hop"
-BEGAN_MS, STEP_MS, SENSORS, SEED = 1_357_000_000_000, 10, 20_000, 7
 WARM_S = 5.0
 START_S_MAX = 90.0
 POLL_S = 0.1
@@ -65,11 +63,20 @@ class Round:
 class Track:
     """The topic of readings, and how engines come to run on it."""
 
-    def __init__(self, records: int, namespace: str = NAMESPACE, partitions: int = 1) -> None:
+    def __init__(
+        self,
+        records: int,
+        namespace: str = NAMESPACE,
+        partitions: int = 1,
+        *,
+        package: str = PACKAGE,
+        sensors: int = SENSORS,
+    ) -> None:
         self.records = records
         self.partitions = partitions
-        self.topology: Topology = checked(discover([PACKAGE]))
-        self.flow: Flow = self.topology.flow("hop")
+        self.sensors = sensors
+        self.topology: Topology = checked(discover([package]))
+        self.flow: Flow = self.topology.flow(package.rsplit(".", 1)[-1])
         self.connection = connect(Settings(namespace=namespace))
         self.cluster = self.connection.cluster
         self.home = home_of(Settings()) / "bench"
@@ -86,7 +93,7 @@ class Track:
         self.apply()
         say(f"writing {self.records:,} readings")
         codec, producer = self.plan.codec(Reading), self.cluster.producer()
-        for reading in islice(readings(), self.records):
+        for reading in islice(readings(self.sensors), self.records):
             number = partition_of(reading.sensor, self.partitions)
             put(producer, self.source, codec.encode(reading), reading.sensor, number)
         if left := producer.flush(FLUSH_S):
@@ -119,7 +126,43 @@ class Track:
         applying.reset(self.topology, self.flow, self.cluster)
         self.apply()
         commands = [worker(slot) for slot in range(workers)]
-        return self._run(DOA.name, commands, self.plan.topic("hop"), self.target, window_s)
+        return self._run(DOA.name, commands, self._group, self.target, window_s)
+
+    @property
+    def _group(self) -> str:
+        return self.plan.topic(self.flow.name)
+
+    def first_output_s(self) -> float:
+        """Seconds from the start of a worker of ours to the first output that can be read."""
+        began = time.monotonic()
+        with self._worker() as running:
+            return self._await_output(DOA.name, running, self.target).at - began
+
+    def costs(self, marks: Sequence[int]) -> list[float]:
+        """CPU in us per record of a worker of ours, between these numbers of visible outputs."""
+        looks, moved_at = [], time.monotonic()
+        with self._worker() as running:
+            now = self._await_output(DOA.name, running, self.target)
+            for mark in marks:
+                while now.count < mark:
+                    time.sleep(POLL_S)
+                    before, now = now, self._look(DOA.name, running, self.target)
+                    moved_at = now.at if now.count > before.count else moved_at
+                    if now.at > moved_at + START_S_MAX:
+                        raise StreamsError(f"nothing was written after {now.count:,} outputs")
+                looks.append(now)
+        return [
+            (after.cpu_s - before.cpu_s) / (after.count - before.count) * MICRO
+            for before, after in pairwise(looks)
+        ]
+
+    def _worker(self) -> Running:
+        """A worker of ours, from the first reading on."""
+        applying.reset(self.topology, self.flow, self.cluster)
+        self.apply()
+        settings = self._settings(self._group, self.target)
+        [package] = self.topology.packages
+        return Running([worker(0, package)], settings, self.home / f"{DOA.name}.log")
 
     def _run(
         self, name: str, commands: list[list[str]], group: str, target: str, window_s: float
@@ -162,17 +205,11 @@ class Track:
         }
 
     def _window(self, name: str, running: Running, target: str, window_s: float) -> Round:
-        look = partial(self._look, name, running, target)
-        deadline = time.monotonic() + START_S_MAX
-        while look().count == 0:
-            if time.monotonic() > deadline:
-                raise StreamsError(f"{name} wrote nothing within {START_S_MAX:.0f} s")
-            time.sleep(POLL_S)
-        warm_at = time.monotonic() + WARM_S
-        first = last = now = look()
+        first = last = now = self._await_output(name, running, target)
+        warm_at = first.at + WARM_S
         while now.at < warm_at + window_s and now.count < self.records:
             time.sleep(POLL_S)
-            now = look()
+            now = self._look(name, running, target)
             if now.count > last.count:  # what a transaction wrote is visible all at once
                 last = now
                 first = now if now.at < warm_at else first
@@ -183,6 +220,14 @@ class Track:
             )
         done = last.count - first.count
         return Round(done / (last.at - first.at), (last.cpu_s - first.cpu_s) / done * MICRO)
+
+    def _await_output(self, name: str, running: Running, target: str) -> Look:
+        deadline = time.monotonic() + START_S_MAX
+        while (found := self._look(name, running, target)).count == 0:
+            if time.monotonic() > deadline:
+                raise StreamsError(f"{name} wrote nothing within {START_S_MAX:.0f} s")
+            time.sleep(POLL_S)
+        return found
 
     def _look(self, name: str, running: Running, target: str) -> Look:
         if (words := running.ended) is not None:
@@ -240,24 +285,3 @@ def bench_hop(
             if name != DOA.name and DOA.name in rates
         },
     }
-
-
-def readings() -> Iterator[Reading]:
-    """The same readings in every run, for ever."""
-    chance = random.Random(SEED)
-    number = 0
-    while True:
-        sensor = number % SENSORS
-        yield Reading(
-            sensor=f"sensor-{sensor:05d}",
-            site=f"site-{sensor % 40:02d}-north",
-            measured_ms=BEGAN_MS + STEP_MS * number,
-            number=number,
-            temperature=chance.uniform(-20, 40),
-            humidity=chance.uniform(0, 100),
-            pressure=chance.uniform(950, 1_050),
-            wind=chance.uniform(0, 30),
-            light=chance.uniform(0, 100_000),
-            noise=chance.uniform(20, 100),
-        )
-        number += 1

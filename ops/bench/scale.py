@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.bench.hops import SENSORS, Track
+from ops.bench.hops import Track
+from ops.bench.readings import SENSORS
 from ops.output import say
 
 NAMESPACE, PARTITIONS = "bench_scale", 8

@@ -19,8 +19,8 @@ from time import process_time
 from typing import Any
 
 import ops.bench.hop as package
-from ops.bench.hops import readings
 from ops.bench.loop import Loop, LoopResult
+from ops.bench.readings import readings
 from processors.nycflights.replay import read_timeline
 from schemas.record import Record
 from streams.codec import MemoryRegistry

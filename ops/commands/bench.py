@@ -168,17 +168,54 @@ def unit(output: str) -> None:
 
 
 @bench.command()
-@click.option("--keys", type=click.IntRange(1_000), default=1_000_000, show_default=True)
+@click.option(
+    "--keys",
+    type=click.IntRange(1_000),
+    multiple=True,
+    default=(1_000, 10_000, 100_000, 1_000_000),
+    show_default=True,
+)
 @OUTPUT
 @click.pass_obj
-def restore(packages: tuple[str, ...], keys: int, output: str) -> None:
-    """A unit with so many keys, brought back from its changelog on the real broker.
+def recovery(packages: tuple[str, ...], keys: tuple[int, ...], output: str) -> None:
+    """How soon a worker has written after its start, and takes back a unit with so many keys.
 
-    Example: doa bench restore --keys 100000 -o json
+    Example: doa bench recovery --keys 100000 -o json
     """
-    from ops.bench.restore import bench_restore
+    from ops.bench.recovery import bench_recovery
 
     with _alone():
-        result = bench_restore(checked(discover(packages)), keys)
-    rows = [[name, str(value)] for name, value in result.items()]
-    _tell(result, output, ["figure", "value"], rows)
+        result = bench_recovery(packages, keys)
+    columns = ["keys", "seconds", "keys/s", "promised", "MB", "bytes/key", "changelog bytes/key"]
+    rows = [[size, *one.values()] for size, one in result["keys"].items()]
+    _tell(result, output, columns, rows)
+    if output == "table":
+        started = result["start_seconds"]
+        click.echo(f"a worker has written {started['median']} s after its start")
+
+
+@bench.command()
+@click.option("--records", type=click.IntRange(100_000), default=1_500_000, show_default=True)
+@click.option(
+    "--most",
+    type=click.IntRange(100_000),
+    default=10_000_000,
+    show_default=True,
+    help="Records of the longest log.",
+)
+@OUTPUT
+def growth(records: int, most: int, output: str) -> None:
+    """What a record costs, the more records, partitions, streams and keys there are.
+
+    Takes half an hour. Example: doa bench growth --records 300000 --most 1000000 -o json
+    """
+    from ops.bench.growth import bench_growth
+
+    with _alone():
+        result = bench_growth(records, most)
+    rows = [
+        [name, size, cost]
+        for name, costs in result["cpu_us_per_record"].items()
+        for size, cost in costs.items()
+    ]
+    _tell(result, output, ["what grows", "to", "CPU us per record"], rows)

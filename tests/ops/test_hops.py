@@ -7,7 +7,7 @@ from itertools import islice
 from ops.bench.engines import ENGINES
 from ops.bench.hop.processors import hop
 from ops.bench.hop.records import Feature, Reading
-from ops.bench.hops import readings
+from ops.bench.readings import readings
 from ops.bench.unit import peers_work
 from streams.codec import MemoryRegistry
 from streams.driver import Driver
@@ -35,6 +35,23 @@ def test_flow_writes_one_feature_for_each_reading() -> None:
     driver = Driver(discover(["ops.bench.hop"]).flow("hop")).run(some)
     assert driver.read(Feature) == [hop(reading)[0] for reading in some]
     assert [feature.number for feature in driver.read(Feature)] == [0, 1, 2]
+
+
+def test_hop_among_many_streams_writes_what_it_writes_alone() -> None:
+    some, flow = list(islice(readings(), 3)), discover(["ops.bench.wide"]).flow("wide")
+    assert len(flow.inputs) + len(flow.written) == 200
+    driver = Driver(flow).run(some)
+    assert driver.read(Feature) == [hop(reading)[0] for reading in some]
+
+
+def test_keyed_hop_takes_the_noise_before() -> None:
+    first, other, second = islice(readings(sensors=2), 3)
+    driver = Driver(discover(["ops.bench.keyed"]).flow("keyed")).run([first, other, second])
+    assert driver.read(Feature) == [
+        hop(first)[0],
+        hop(other)[0],
+        hop(second.model_copy(update={"noise": first.noise}))[0],
+    ]
 
 
 def test_each_engine_says_what_it_promises() -> None:

@@ -1,0 +1,67 @@
+"""Does a record cost more the more came before it, the more partitions or streams there are, or the
+more keys are remembered?
+
+One worker takes a whole log of readings. What is told is the CPU that a record costs it, in a
+stretch of the log before which all there is to remember has been seen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ops.bench.engines import PACKAGE
+from ops.bench.hops import Track
+from ops.bench.readings import SENSORS
+from ops.output import say
+
+KEYED, WIDE = "ops.bench.keyed", "ops.bench.wide"
+PARTITIONS = (1, 8, 64)
+KEYS = (1, 1_000, 1_000_000)
+STREAMS = (2, 200)
+FIRST_MARK, MARKS_APART = 10_000, 10
+SETTLED_SHARE = 0.7  # of a log, after which its costs are taken
+
+
+def bench_growth(records: int, most: int) -> dict[str, Any]:
+    """CPU in us per record by what grows, and for each the largest over the smallest."""
+    found = {
+        "records": _by_records(most),
+        "partitions": {n: _settled(Track(records, f"growth_p{n}", n)) for n in PARTITIONS},
+        "streams": {
+            number: _settled(Track(records, f"growth_s{number}", package=package))
+            for number, package in zip(STREAMS, (PACKAGE, WIDE), strict=True)
+        },
+        "keys": {
+            n: _settled(Track(records, f"growth_k{n}", package=KEYED, sensors=n))
+            for n in KEYS
+            if n <= records * SETTLED_SHARE
+        },
+    }
+    return {
+        "cpu_us_per_record": {
+            name: {str(size): round(cost, 1) for size, cost in costs.items()}
+            for name, costs in found.items()
+        },
+        "largest_over_smallest": {
+            name: round(max(costs.values()) / min(costs.values()), 2)
+            for name, costs in found.items()
+        },
+    }
+
+
+def _by_records(most: int) -> dict[int, float]:
+    """Costs in the stretches that end at 10 to the 5th, 6th, ... of one log."""
+    marks = [FIRST_MARK]
+    while marks[-1] * MARKS_APART < most:
+        marks.append(marks[-1] * MARKS_APART)
+    marks.append(most)
+    track = Track(most, "growth_records", sensors=SENSORS)
+    track.prepare()
+    return dict(zip(marks[1:], track.costs(marks), strict=True))
+
+
+def _settled(track: Track) -> float:
+    track.prepare()
+    [cost] = track.costs([int(track.records * SETTLED_SHARE), track.records])
+    say(f"{track.flow.name}, {track.partitions} partitions: {cost:.1f} us a record")
+    return cost

@@ -1,0 +1,1 @@
+"""The flow `keyed`: a hop that remembers something of each sensor."""

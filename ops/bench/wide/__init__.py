@@ -1,0 +1,1 @@
+"""The flow `wide`: the hop among two hundred streams, of which the others are silent."""
