@@ -23,7 +23,7 @@ from confluent_kafka.admin import (
     OffsetSpec,
 )
 
-from streams.clients import base_config, translated
+from streams.clients import answered, base_config, translated
 from streams.errors import BrokerError
 from streams.settings import Settings
 
@@ -145,7 +145,7 @@ class Cluster:
                         isolation_level=level,
                         request_timeout=timeout,
                     )
-                    return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}
+                    return answered(futures)
             except BrokerError:
                 # An old client goes on asking with the leader epoch from before a restart.
                 self._admin = None

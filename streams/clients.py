@@ -102,6 +102,19 @@ def deliver(
             raise KafkaException(next(ended, failed[0]))
 
 
+def answered(futures: Mapping[TopicPartition, Any]) -> dict[tuple[str, int], int]:
+    """The offsets that a broker was asked to list. BrokerError where it gave none: a question that
+    timed out may end without an error, and with an offset that is none.
+    """
+    found = {(p.topic, p.partition): future.result().offset for p, future in futures.items()}
+    for (topic, partition), offset in found.items():
+        if offset < 0:
+            raise BrokerError(
+                f"list_offsets: the broker did not say where {topic}[{partition}] ends"
+            )
+    return found
+
+
 def places(starts: Mapping[tuple[str, int], int]) -> list[TopicPartition]:
     """Partitions, each with an offset (or a time), as Kafka's client wants them."""
     return [TopicPartition(topic, partition, at) for (topic, partition), at in starts.items()]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka.admin import ListOffsetsResultInfo
 
-from streams.clients import Callbacks, deliver
+from streams.clients import Callbacks, answered, deliver
 from streams.errors import BrokerError, Evicted, Fenced
 from streams.merge import Input, Merge, Stored
 
@@ -89,3 +91,14 @@ def test_errors_of_callbacks_wait_and_the_first_is_raised_once() -> None:
     with pytest.raises(Fenced, match="first"):
         callbacks.check()
     callbacks.check()
+
+
+def test_answer_that_names_no_offset_is_none() -> None:
+    """A question that timed out may end without an error (confluent-kafka 2.16)."""
+    given: Future[Any] = Future()
+    given.set_result(ListOffsetsResultInfo(7, -1, 0))
+    assert answered({TopicPartition("topic", 3): given}) == {("topic", 3): 7}
+    none: Future[Any] = Future()
+    none.set_result(ListOffsetsResultInfo(-1001, -1, -1))
+    with pytest.raises(BrokerError, match=r"did not say where topic\[4\] ends"):
+        answered({TopicPartition("topic", 3): given, TopicPartition("topic", 4): none})

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
@@ -86,6 +87,22 @@ def test_group_that_has_members_is_not_forgotten(
     member.close()
     cluster.forget_group(topic, 10)
     cluster.forget_group(topic, 0)
+
+
+def test_broker_that_does_not_answer_in_time_is_not_taken_for_an_empty_topic(
+    connection: Connection, stack: Stack
+) -> None:
+    cluster, place = connection.cluster, (connection.settings.namespace, 0)
+    cluster.create({place[0]: (1, {})})
+    assert cluster.ends([place]) == {place: 0}, "the client knows the leader from now on"
+    broker = psutil.Process(stack.status().kafka.pid)
+    broker.suspend()
+    try:
+        with pytest.raises(BrokerError):
+            cluster.ends([place], timeout_s=0.5)
+    finally:
+        broker.resume()
+    assert cluster.ends([place]) == {place: 0}
 
 
 @pytest.mark.full
