@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import count
-from typing import Any
+from itertools import combinations, count, pairwise
+from typing import Any, TypeVar
 
 import psutil
 
@@ -27,6 +27,8 @@ from schemas.record import Record
 from streams.processor import days
 from streams.topology import stream_of
 
+T = TypeVar("T")
+
 ROUND_EVENTS = 100_000
 REST_MS = days(14)  # between two rounds: longer than any state waits, and whole weeks
 WEEK_MS = days(7)
@@ -35,11 +37,13 @@ SAMPLES_TOLD = 12  # a line of progress after so many
 PACE_S = 0.1
 WARM_SHARE = 0.25  # of the time, at the beginning, in which memory may grow
 RSS_SLOPE_MAX = 0.05  # of the mean, per hour
+RSS_RISE_MAX = 0.25  # of what it was when warm: what a broker that stalls once may leave behind
 DESCRIPTORS_MORE_MAX = 4
 LAG_S_MAX = 10.0  # of input
 RATE_SHARE_MIN = 0.95  # of the rate that was asked for
 FINISH_S = 120.0
 START_S = 60.0
+WORDS_TOLD = 20  # lines of the workers' logs
 HOUR_S = 3_600
 
 
@@ -52,6 +56,7 @@ class Soak:
     rss: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     descriptors: dict[int, list[int]] = field(default_factory=dict)
     lags: list[int] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     differences: Differences = field(default_factory=Differences)
     failures: list[str] = field(default_factory=list)
 
@@ -77,6 +82,8 @@ class Soak:
             "rss_slope_per_hour": {s: round(slope_per_hour(one), 4) for s, one in self.rss.items()},
             "descriptors": {slot: [one[0], max(one)] for slot, one in self.descriptors.items()},
             "lag_max": max(self.lags, default=0),
+            "lag_max_by_tenth": [max(part, default=0) for part in _tenths(self.lags)],
+            "said": self.said,
             **self.differences.counts(),
             "failures": self.failures,
         }
@@ -108,6 +115,7 @@ def soak(
         ground.ends = {p: e for p, e in ground.cluster.ends(ground.inputs).items() if e > 0}
         wait_until("all that was fed is taken", ground.finished, FINISH_S)
         team.stop(*team.running)
+        found.said = team.words()[-WORDS_TOLD:]
         check_journal(ground, found.differences)
     finally:
         feed.stop()
@@ -142,21 +150,47 @@ def _instants(record: type[Record]) -> tuple[str, ...]:
 
 def _by_tenth(samples: list[tuple[float, float]]) -> list[float]:
     """Megabytes after each tenth of the time: whether memory has grown once, or still does."""
-    lasts = (samples[max(len(samples) * tenth // 10, 1) - 1] for tenth in range(1, 11))
-    return [round(size / 1e6, 1) for _, size in lasts]
+    return [round(part[-1][1] / 1e6, 1) for part in _tenths(samples) if part]
+
+
+def _tenths(samples: list[T]) -> list[list[T]]:
+    """The samples of each tenth of the time."""
+    cuts = [len(samples) * tenth // 10 for tenth in range(11)]
+    return [samples[begin:end] for begin, end in pairwise(cuts)]
 
 
 def slope_per_hour(samples: list[tuple[float, float]]) -> float:
-    """The growth per hour as a share of the mean, by least squares, the warm-up left out.
+    """The growth per hour as a share of the mean, the warm-up left out: the median of the slopes
+    between all pairs of samples (Theil and Sen), on which a single step leaves no mark.
 
     >>> round(slope_per_hour([(t, 100.0 + t / 36) for t in range(0, 3_600, 60)]), 2)
     0.62
+    >>> slope_per_hour([(t, 100.0 + 20.0 * (t > 3_000)) for t in range(0, 3_600, 60)])
+    0.0
+
+    References
+    ----------
+    Sen, "Estimates of the regression coefficient based on Kendall's tau", JASA 63 (1968).
     """
-    warm = samples[int(len(samples) * WARM_SHARE) :]
+    warm = _warm(samples)
     if len(warm) < 2:
         return 0.0
-    seconds, sizes = zip(*warm, strict=True)
-    return statistics.linear_regression(seconds, sizes).slope * HOUR_S / statistics.fmean(sizes)
+    slopes = ((b - a) / (later - at) for (at, a), (later, b) in combinations(warm, 2))
+    return statistics.median(slopes) * HOUR_S / statistics.fmean(size for _, size in warm)
+
+
+def rise(samples: list[tuple[float, float]]) -> float:
+    """By how much memory ever grew after the warm-up, as a share of what it was then.
+
+    >>> round(rise([(t, 100.0 + 20.0 * (t > 3_000)) for t in range(0, 3_600, 60)]), 2)
+    0.2
+    """
+    sizes = [size for _, size in _warm(samples)]
+    return max(sizes) / sizes[0] - 1 if sizes else 0.0
+
+
+def _warm(samples: list[T]) -> list[T]:
+    return samples[int(len(samples) * WARM_SHARE) :]
 
 
 class Feed:
@@ -231,12 +265,14 @@ def judge(found: Soak, rate: int) -> None:
         slope = slope_per_hour(samples)
         if slope > RSS_SLOPE_MAX:
             found.failures.append(f"slot {slot}: memory grows by {slope:.1%} an hour")
-        warm = found.descriptors[slot][int(len(samples) * WARM_SHARE) :]
+        if (grown := rise(samples)) > RSS_RISE_MAX:
+            found.failures.append(f"slot {slot}: memory grew by {grown:.1%} after it was warm")
+        warm = _warm(found.descriptors[slot])
         if warm and warm[-1] > warm[0] + DESCRIPTORS_MORE_MAX:
             found.failures.append(f"slot {slot}: {warm[0]} descriptors became {warm[-1]}")
     if found.rate < RATE_SHARE_MIN * rate:
         found.failures.append(f"{found.rate:,.0f} records a second were fed, {rate:,} were asked")
-    lags = found.lags[int(len(found.lags) * WARM_SHARE) :]
+    lags = _warm(found.lags)
     if lags and max(lags) > LAG_S_MAX * rate:
         found.failures.append(f"the lag reached {max(lags):,}, over {LAG_S_MAX:.0f} s of input")
     found.failures += found.differences.told

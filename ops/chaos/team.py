@@ -91,6 +91,11 @@ class Team:
         """Where the worker that was started as so-manieth says what it has to say."""
         return self._logs / f"{number}.log"
 
+    def words(self) -> list[str]:
+        """What all of them have said."""
+        logs = sorted(self._logs.glob("*.log"))
+        return [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+
     def kill(self, slot: int) -> float:
         """Kill -9 all of a slot; when that was."""
         self._kill(self.running.pop(slot))
