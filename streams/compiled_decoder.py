@@ -14,6 +14,7 @@ Apache Avro 1.12 specification, "Binary Encoding".
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from struct import Struct
 from typing import Annotated, Any
 
@@ -21,9 +22,9 @@ import pydantic
 
 from schemas.record import Record
 from streams.compiled_encoder import KEEP_BODY
-from streams.lineage import read_varint
+from streams.lineage import CONTINUES, SIX, SIX_MARKS, read_varint
 
-KNOWN_MAX = 16_384  # texts of one field, or instants, that are remembered
+KNOWN_MAX = 32_768  # texts of one field, or instants, that are remembered
 SIX_BYTES_MIN = 1 << 39  # a number no smaller takes six bytes, or more
 INLINE = {"Ge", "Le"}  # bounds that are compared in the generated code
 
@@ -49,7 +50,6 @@ def compile_decoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
         return None
     names: dict[str, Any] = {
         "Unlike": Unlike,
-        "unpack": Struct("<d").unpack_from,
         "long": _long,
         "instants": {},
         "instant": _instant,
@@ -64,9 +64,15 @@ def compile_decoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
     }
     lines = [f"if value[:5] != {prefix!r}: raise Unlike", "at = 5"]
     try:
-        for number, declared in enumerate(schema["fields"]):
-            info = record.model_fields[declared["name"]]
-            lines += _field(declared["type"], f"v{number}", info, names)
+        fields = [
+            (f"v{number}", declared["type"], record.model_fields[declared["name"]])
+            for number, declared in enumerate(schema["fields"])
+        ]
+        for doubles, group in groupby(fields, key=lambda one: one[1] == "double"):
+            if doubles:
+                lines += _doubles([(v, info) for v, _, info in group], names)
+            else:
+                lines += [line for v, kind, info in group for line in _field(kind, v, info, names)]
     except KeyError:
         return None  # a type that only the slow way knows
     items = ", ".join(f"{f['name']!r}: v{n}" for n, f in enumerate(schema["fields"]))
@@ -134,7 +140,7 @@ def _plain(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
     if kind == "boolean":
         return ["b = value[at]; at += 1", "if b > 1: raise Unlike", f"{v} = b == 1"]
     if kind == "double":
-        return [f"{v}, = unpack(value, at); at += 8", *_bounds(v, info, names, f"{v} - {v} == 0")]
+        return _doubles([(v, info)], names)
     if kind not in ("int", "long"):
         raise KeyError(str(kind))
     if (_limits(info)[0] or 0) >= SIX_BYTES_MIN:
@@ -152,6 +158,15 @@ def _plain(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
     ]
     width = f"-1 << 31 <= {v} < 1 << 31" if kind == "int" else None
     return lines + _bounds(v, info, names, width)
+
+
+def _doubles(run: list[tuple[str, Any]], names: dict[str, Any]) -> list[str]:
+    """The lines that read doubles that follow each other."""
+    unpack, variables = f"unpack_{len(run)}", "".join(f"{v}, " for v, _ in run)
+    names[unpack] = Struct(f"<{len(run)}d").unpack_from
+    checks = (_bounds(v, info, names, f"{v} - {v} == 0") for v, info in run)
+    lines = [f"{variables}= {unpack}(value, at); at += {8 * len(run)}"]
+    return lines + [line for check in checks for line in check]
 
 
 def _limits(info: Any) -> tuple[Any, Any]:
@@ -205,6 +220,13 @@ def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:
 
 def _long(value: bytes, at: int) -> tuple[int, int]:
     """A number that takes more than one byte, before the zigzag, and where it ends."""
+    first, second = value[at], value[at + 1]
+    if 0 < second < CONTINUES:
+        return first + (second << 7) - CONTINUES, at + 2
+    six = value[at : at + SIX]
+    if len(six) == SIX and 0 < six[5] < CONTINUES <= first & second & six[2] & six[3] & six[4]:
+        a, b, c, d, e, f = six
+        return a + (b << 7) + (c << 14) + (d << 21) + (e << 28) + (f << 35) - SIX_MARKS, at + SIX
     left, end = read_varint(value, at)
     if value[end - 1] == 0 or left >> 64:
         raise Unlike  # longer than it need be, or than 64 bits

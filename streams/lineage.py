@@ -24,6 +24,8 @@ from functools import cache
 HEADER = "doa"
 FORMAT = 1
 _SHORT = [bytes((number,)) for number in range(0x80)]
+CONTINUES, SIX = 0x80, 6  # the mark of a byte that is not the last; bytes of an instant in ms
+SIX_MARKS = sum(CONTINUES << 7 * byte for byte in range(SIX - 1))
 FOREIGN, DERIVED, RANGE = 0, 1, 2  # a range is RANGE | FOREIGN or RANGE | DERIVED
 
 

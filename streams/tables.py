@@ -16,14 +16,12 @@ from typing import Any
 
 from streams.codec import Codec
 from streams.errors import NO_FAULT_OF_A_RECORD, ProcessorFault, Unwritable
-from streams.lineage import RANGE, pack_range, read_varint, varint
+from streams.lineage import CONTINUES, RANGE, SIX, SIX_MARKS, pack_range, read_varint, varint
 from streams.processor import Parents, Table
 
 Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, its place, its number
 PARENTS_MAX = 64
 SEPARATOR = "\x1f"
-CONTINUES, SIX = 0x80, 6
-SIX_MARKS = sum(CONTINUES << 7 * byte for byte in range(SIX - 1))
 
 
 class Entry:
