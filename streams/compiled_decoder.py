@@ -22,7 +22,7 @@ import pydantic
 
 from schemas.record import Record
 from streams.compiled_encoder import KEEP_BODY
-from streams.lineage import CONTINUES, SIX, SIX_MARKS, read_varint
+from streams.varint import read_varint
 
 KNOWN_MAX = 32_768  # texts of one field, or instants, that are remembered
 SIX_BYTES_MIN = 1 << 39  # a number no smaller takes six bytes, or more
@@ -220,13 +220,6 @@ def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:
 
 def _long(value: bytes, at: int) -> tuple[int, int]:
     """A number that takes more than one byte, before the zigzag, and where it ends."""
-    first, second = value[at], value[at + 1]
-    if 0 < second < CONTINUES:
-        return first + (second << 7) - CONTINUES, at + 2
-    six = value[at : at + SIX]
-    if len(six) == SIX and 0 < six[5] < CONTINUES <= first & second & six[2] & six[3] & six[4]:
-        a, b, c, d, e, f = six
-        return a + (b << 7) + (c << 14) + (d << 21) + (e << 28) + (f << 35) - SIX_MARKS, at + SIX
     left, end = read_varint(value, at)
     if value[end - 1] == 0 or left >> 64:
         raise Unlike  # longer than it need be, or than 64 bits

@@ -22,6 +22,7 @@ from typing import Any
 
 from schemas.record import Record
 from schemas.rules import classes_in
+from streams.varint import encode_long
 
 STRINGS_CACHED_MAX, CACHED_CHARS_MAX = 32_768, 64
 
@@ -29,39 +30,6 @@ _BODY: Any = vars(Record)["_body"]  # the slot itself: asking a record for it ma
 KEEP_BODY: Callable[[Any, bytes], None] = _BODY.__set__
 
 Encoder = Callable[[Any], bytes]
-
-
-# All varints of one byte or two, and all pairs of bytes that a longer one may begin with.
-_TWO_BYTES = 1 << 14
-_ENDS = [bytes((n,) if n < 0x80 else (n & 0x7F | 0x80, n >> 7)) for n in range(_TWO_BYTES)]
-_GOES_ON = [bytes((n & 0x7F | 0x80, n >> 7 | 0x80)) for n in range(_TWO_BYTES)]
-
-
-def encode_long(number: int) -> bytes:
-    """A zigzag varint; OverflowError beyond 64 bits.
-
-    >>> encode_long(-65).hex()
-    '8101'
-    """
-    left = number << 1 if number >= 0 else ~(number << 1)
-    if left < 1 << 14:
-        return _ENDS[left]
-    if left < 1 << 28:
-        return _GOES_ON[left & 0x3FFF] + _ENDS[left >> 14]
-    if left < 1 << 42:  # an instant in ms, up to 2039
-        return _GOES_ON[left & 0x3FFF] + _GOES_ON[left >> 14 & 0x3FFF] + _ENDS[left >> 28]
-    if left >> 64:
-        raise OverflowError(f"{number} does not fit into an Avro long")
-    return _GOES_ON[left & 0x3FFF] + _GOES_ON[left >> 14 & 0x3FFF] + _rest(left >> 28)
-
-
-def _rest(left: int) -> bytes:
-    parts = bytearray()
-    while left > 0x7F:
-        parts.append(left & 0x7F | 0x80)
-        left >>= 7
-    parts.append(left)
-    return bytes(parts)
 
 
 def encode_string(text: str) -> bytes:

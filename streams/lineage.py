@@ -21,11 +21,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from streams.varint import read_varint, varint
+
 HEADER = "doa"
 FORMAT = 1
-_SHORT = [bytes((number,)) for number in range(0x80)]
-CONTINUES, SIX = 0x80, 6  # the mark of a byte that is not the last; bytes of an instant in ms
-SIX_MARKS = sum(CONTINUES << 7 * byte for byte in range(SIX - 1))
 FOREIGN, DERIVED, RANGE = 0, 1, 2  # a range is RANGE | FOREIGN or RANGE | DERIVED
 
 
@@ -33,37 +32,6 @@ FOREIGN, DERIVED, RANGE = 0, 1, 2  # a range is RANGE | FOREIGN or RANGE | DERIV
 def name_code(name: str) -> bytes:
     """The four bytes that stand for a topic or a processor."""
     return zlib.crc32(name.encode()).to_bytes(4, "big")
-
-
-def varint(number: int) -> bytes:
-    """An unsigned LEB128 integer.
-
-    >>> varint(300).hex()
-    'ac02'
-    """
-    if number < 0x80:
-        return _SHORT[number]
-    if number < 0x4000:
-        return bytes((number & 0x7F | 0x80, number >> 7))
-    if number < 0x200000:
-        return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
-    return bytes((number & 0x7F | 0x80,)) + varint(number >> 7)
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The integer at `data[at:]` and the position after it; raises ValueError when it is cut
-    short.
-    """
-    number = shift = 0
-    while True:
-        if at >= len(data) or shift > 63:
-            raise ValueError("varint cut short or too long")
-        byte = data[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at
-        shift += 7
 
 
 @cache

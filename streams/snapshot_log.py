@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Protocol
 from schemas.snapshot import Snapshot
 from streams.codec import Codec
 from streams.errors import NO_FAULT_OF_A_RECORD, DataError, SnapshotError
-from streams.lineage import HEADER, pack_header, varint
+from streams.lineage import HEADER, pack_header
 from streams.merge import Stored
 from streams.snapshot import Keys, seal_model, verify
 from streams.topology import stream_of
+from streams.varint import varint
 
 if TYPE_CHECKING:
     from streams.steps import LearnerStep

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.record import Record
 from streams.errors import NO_FAULT_OF_A_RECORD, DataError, ProcessorFault, Rollback
-from streams.lineage import varint
 from streams.processor import Learner, Processor
 from streams.snapshot_log import write_snapshot
 from streams.tables import Entry, TableStore, Trigger, parents_of
 from streams.topology import AnyProcessor, outputs_of, stream_of
+from streams.varint import varint
 
 if TYPE_CHECKING:
     from streams.unit import Unit

@@ -16,8 +16,9 @@ from typing import Any
 
 from streams.codec import Codec
 from streams.errors import NO_FAULT_OF_A_RECORD, ProcessorFault, Unwritable
-from streams.lineage import CONTINUES, RANGE, SIX, SIX_MARKS, pack_range, read_varint, varint
+from streams.lineage import RANGE, pack_range
 from streams.processor import Parents, Table
+from streams.varint import read_varint, varint
 
 Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, its place, its number
 PARENTS_MAX = 64
@@ -131,7 +132,7 @@ class TableStore:
 
     def restore(self, key: str, value: bytes, head: bytes) -> Entry:
         """Take back what `flush` wrote."""
-        deadline, at = read_deadline(head)
+        deadline, at = read_varint(head, 0)
         entry = Entry(value, deadline - 1 if deadline else None, head[at:], True)
         self.entries[key] = entry
         return entry
@@ -141,20 +142,6 @@ class TableStore:
         if self.ranged:
             return {r[0]: [r[1], r[2]] for r in map(_range_of, references)}
         return tuple(references)
-
-
-def read_deadline(head: bytes) -> tuple[int, int]:
-    """A deadline and the position after it: nearly always a varint of six bytes, read at once.
-
-    >>> read_deadline(varint(1_357_000_000_001))
-    (1357000000001, 6)
-    >>> read_deadline(varint(0))
-    (0, 1)
-    """
-    if len(head) >= SIX and head[5] < CONTINUES <= min(head[:5]):
-        a, b, c, d, e, f = head[:6]
-        return a + (b << 7) + (c << 14) + (d << 21) + (e << 28) + (f << 35) - SIX_MARKS, SIX
-    return read_varint(head, 0)
 
 
 def parents_of(trigger: bytes | None, touched: Iterable[tuple[TableStore, Entry]]) -> list[bytes]:

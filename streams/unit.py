@@ -26,7 +26,7 @@ from streams.errors import (
     Rollback,
     TooLarge,
 )
-from streams.lineage import HEADER, header_number, varint
+from streams.lineage import HEADER, header_number
 from streams.merge import Input
 from streams.partition import partition_of
 from streams.plan import Plan
@@ -37,6 +37,7 @@ from streams.steps import FoldStep, LearnerStep, Step, fault_of, step_of
 from streams.tables import Trigger
 from streams.taken import Taken
 from streams.topology import stream_of
+from streams.varint import varint
 
 STATE_HEADER = "doa-state"
 EXPIRED_MAX = 20_000  # entries, and those of the deadline of the last, before one record
@@ -213,7 +214,9 @@ class Unit:
         self, step: Step, records: Iterable[Record], parents: list[bytes], model: bytes = b"\x00"
     ) -> None:
         """Encode all that a step wrote for one record; then write it, and queue it for readers."""
-        encoded = [self.encoded(step, record) for record in records]
+        encoded = []
+        for record in records:
+            encoded.append(self.encoded(step, record))
         if not encoded:
             return
         if len(parents) == 1:

@@ -25,7 +25,7 @@ from ops.connect import Connection, connect
 from ops.output import say
 from processors.flights.known import Left
 from streams.clients import put
-from streams.lineage import FOREIGN, place, varint
+from streams.lineage import FOREIGN, place
 from streams.plan import Plan
 from streams.restore import expectation, restore
 from streams.settings import Settings
@@ -33,6 +33,7 @@ from streams.steps import FoldStep
 from streams.topology import Topology, discover
 from streams.unit import Output, Unit
 from streams.validation import checked
+from streams.varint import varint
 
 FLOW, STEP, TABLE = "flights", "features", "left"
 NOW_MS = 1_357_000_000_000

@@ -14,10 +14,10 @@ from ops.fuzz.draw import Drawn, draw_schema, spoil
 from ops.fuzz.records import Sample
 from schemas.record import Record
 from streams.codec import Codec, MemoryRegistry, decode_any
-from streams.compiled_encoder import encode_long
 from streams.errors import DataError, TooLarge
 from streams.exact import compile_exact
 from streams.topology import stream_of
+from streams.varint import encode_long
 
 GROUP = 100  # cases that share a drawn schema: one costs more than many cases
 FAULTS_WITHIN = 12  # values before the one with the fault

@@ -13,7 +13,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from streams.compiled_encoder import encode_long
+from streams.varint import encode_long
 
 DEPTH_MAX = 4
 ITEMS_MAX = 3

@@ -14,8 +14,8 @@ from schemas.record import Record, Stream, field
 from streams import compiled_decoder
 from streams.codec import Codec, MemoryRegistry
 from streams.compiled_decoder import KNOWN_MAX, Unlike, unlike
-from streams.compiled_encoder import encode_long
 from streams.errors import DataError
+from streams.varint import encode_long
 
 DEPARTURE = Departure(
     flight_id="2013-01-31.UA.1545.EWR",

@@ -10,7 +10,6 @@ import pytest
 from schemas.record import Record, Stream, field
 from streams import codec as codecs
 from streams.codec import Codec, MemoryRegistry, decode_any
-from streams.compiled_encoder import encode_long
 from streams.errors import (
     DataError,
     OutOfBounds,
@@ -22,6 +21,7 @@ from streams.errors import (
     UnsafeSchema,
 )
 from streams.exact import VALUES_MAX
+from streams.varint import encode_long
 
 SUBJECT = "toy.event.hop-value"
 

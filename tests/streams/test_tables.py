@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from schemas.record import Record, Stream, field
 from streams.driver import CRASH, Driver
-from streams.lineage import DERIVED, FOREIGN, place, varint
+from streams.lineage import DERIVED, FOREIGN, place
 from streams.processor import Clock, Table, fold, table
 from streams.tables import PARENTS_MAX, SEPARATOR, TableStore, split_references
 from streams.topology import Flow
+from streams.varint import varint
 
 
 class Visit(Record, stream=Stream("shop.event.visit", "town", "at_ms", "me")):
