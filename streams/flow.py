@@ -53,7 +53,7 @@ YOUNG, ALL = 1, 2  # garbage is collected after a batch, never during one: what 
 COLLECT_ALL_COMMITS = 500
 OUTPUTS_CHUNK = 500  # records handed to the producer at once: it sends while the unit goes on
 OUTPUTS_HELD_MAX = 5_000  # while a commit is under way, which is waited for then
-LOOK_RECORDS = 25  # that are taken before the clock and the queues are looked at again
+LOOK_S = 0.01  # of taking records, before what else there is to do is looked at again
 LOOKUPS_MAX = 8  # that are asked of the registry at once
 
 
@@ -198,7 +198,7 @@ class FlowLoop:
             if not self.transaction.open:
                 self.transaction.begin()
                 self.progressed_at = time.monotonic()
-            self._taken += self._take(unit, merge, min(room, LOOK_RECORDS), bytes_max)
+            self._taken += take_for_a_moment(unit, merge, room, bytes_max)
             if unit.letters.excess is not None:
                 self.pause(unit.letters.take_excess())
             held = len(unit.outputs)
@@ -206,18 +206,6 @@ class FlowLoop:
                 self.transaction.write(unit.partition, unit.take_outputs())
         if unit.changed:
             self._progress.moved(unit.partition)
-
-    def _take(self, unit: Unit, merge: Merge, most: int, bytes_max: int) -> int:
-        """Take a few records, without a look at the clock; how many were taken."""
-        letters = unit.letters
-        for taken in range(most):
-            item = merge.peek()
-            if item is None or not unit.take(item):
-                return taken
-            merge.pop()
-            if unit.bytes_out >= bytes_max or letters.excess is not None:
-                return taken + 1
-        return most
 
     def _fetch(self, patience_s: float) -> None:
         """Hand what has arrived to the merges; wait for a first record, never for a full fetch."""
@@ -391,3 +379,17 @@ class FlowLoop:
         self.transaction.give_up()
         self._forget()
         self._stopping.wait(self.settings.retry_pause_s if self.failures else 0)
+
+
+def take_for_a_moment(unit: Unit, merge: Merge, most: int, bytes_max: int) -> int:
+    """Take records for a moment; how many were taken."""
+    letters, until = unit.letters, time.monotonic() + LOOK_S
+    for taken in range(most):
+        item = merge.peek()
+        if item is None or not unit.take(item):
+            return taken
+        merge.pop()
+        full = unit.bytes_out >= bytes_max or letters.excess is not None
+        if full or time.monotonic() >= until:
+            return taken + 1
+    return most
