@@ -23,18 +23,13 @@ from confluent_kafka.admin import (
     OffsetSpec,
 )
 
-from streams.clients import answered, base_config, translated
+from streams.clients import MOVING_CODES, answered, base_config, moves, translated
 from streams.errors import BrokerError
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.reader import KafkaLog
 
-MOVING_CODES = {  # why a group's coordinator does not answer now, but soon
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-}
 PASSING_PAUSE_S = 0.25
 LINGER_MS = 100  # fewer, larger requests; a commit and a flush send what waits at once
 
@@ -137,21 +132,21 @@ class Cluster:
             return {}
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         timeout = self.settings.request_timeout_s if timeout_s is None else timeout_s
-        for last in (False, True):
+        deadline, again = time.monotonic() + timeout, False
+        while True:
             try:
                 with translated("list_offsets"):
                     futures = self.admin().list_offsets(
-                        asked,
-                        isolation_level=level,
-                        request_timeout=timeout,
+                        asked, isolation_level=level, request_timeout=timeout
                     )
                     return answered(futures)
-            except BrokerError:
+            except BrokerError as error:
                 # An old client goes on asking with the leader epoch from before a restart.
                 self._admin = None
-                if last:
+                if again and not (moves(error) and time.monotonic() < deadline):
                     raise
-        raise AssertionError("the second time returns or raises")
+                time.sleep(PASSING_PAUSE_S if again else 0)
+                again = True
 
     def partitions(self) -> dict[str, int]:
         """All topics and their partition counts; BrokerError when the cluster does not answer."""

@@ -20,6 +20,13 @@ FENCED_CODES = {
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
+MOVING_CODES = {  # why a group's coordinator or a topic's leader does not answer now, but soon
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 
 
 class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
@@ -43,6 +50,12 @@ class translated:  # noqa: N801 (reads as a word: `with translated("commit"):`)
         if cause.code() == KafkaError._TIMED_OUT:
             raise OutcomeUnknown(text) from error
         raise BrokerError(text) from error
+
+
+def moves(error: BrokerError) -> bool:
+    """Whether the broker that was asked does not answer now, but soon, or another one."""
+    cause = error.__cause__
+    return isinstance(cause, KafkaException) and cause.args[0].code() in MOVING_CODES
 
 
 class Callbacks:

@@ -6,10 +6,10 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import ListOffsetsResultInfo
 
-from streams.clients import Callbacks, answered, deliver
+from streams.clients import Callbacks, answered, deliver, moves, translated
 from streams.errors import BrokerError, Evicted, Fenced
 from streams.merge import Input, Merge, Stored
 
@@ -102,3 +102,18 @@ def test_answer_that_names_no_offset_is_none() -> None:
     none.set_result(ListOffsetsResultInfo(-1001, -1, -1))
     with pytest.raises(BrokerError, match=r"did not say where topic\[4\] ends"):
         answered({TopicPartition("topic", 3): given, TopicPartition("topic", 4): none})
+
+
+@pytest.mark.parametrize(
+    ("code", "soon"),
+    [
+        (KafkaError.NOT_LEADER_FOR_PARTITION, True),
+        (KafkaError.NOT_COORDINATOR, True),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, False),
+    ],
+)
+def test_error_says_whether_another_broker_will_answer(code: int, soon: bool) -> None:
+    with pytest.raises(BrokerError) as caught, translated("list_offsets"):
+        raise KafkaException(KafkaError(code))
+    assert moves(caught.value) is soon
+    assert not moves(BrokerError("of our own"))
