@@ -13,6 +13,7 @@ from streams.codec import MemoryRegistry
 from streams.driver import Driver
 from streams.plan import Plan
 from streams.topology import discover
+from streams.validation import checked
 
 RECORDS = 1_000
 
@@ -38,7 +39,7 @@ def test_flow_writes_one_feature_for_each_reading() -> None:
 
 
 def test_hop_among_many_streams_writes_what_it_writes_alone() -> None:
-    some, flow = list(islice(readings(), 3)), discover(["ops.bench.wide"]).flow("wide")
+    some, flow = list(islice(readings(), 3)), checked(discover(["ops.bench.wide"])).flow("wide")
     assert len(flow.inputs) + len(flow.written) == 200
     driver = Driver(flow).run(some)
     assert driver.read(Feature) == [hop(reading)[0] for reading in some]
@@ -46,7 +47,9 @@ def test_hop_among_many_streams_writes_what_it_writes_alone() -> None:
 
 def test_keyed_hop_takes_the_noise_before() -> None:
     first, other, second = islice(readings(sensors=2), 3)
-    driver = Driver(discover(["ops.bench.keyed"]).flow("keyed")).run([first, other, second])
+    driver = Driver(checked(discover(["ops.bench.keyed"])).flow("keyed")).run(
+        [first, other, second]
+    )
     assert driver.read(Feature) == [
         hop(first)[0],
         hop(other)[0],

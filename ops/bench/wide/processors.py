@@ -17,10 +17,10 @@ STREAMS = 200  # the two of the hop included
 def _stream(stage: str, number: int) -> Any:
     """A class with a stream of its own."""
 
-    class Note(Record, stream=Stream(f"wide.{stage}.note_{number:03d}", "key", "at_ms", OWNER)):
+    class Note(Record, stream=Stream(f"wide.{stage}.note_{number:03d}", "sensor", "at_ms", OWNER)):
         """What never happens."""
 
-        key: str = field("Whose it is.")
+        sensor: str = field("Whose it is.")
         at_ms: int = field("When it was made.", unit="ms", ge=0)
 
     return Note
@@ -31,7 +31,7 @@ def _silent(number: int) -> Processor:
 
     def copy(note: Any) -> list[Record]:
         """Copy a note."""
-        return [feature(key=note.key, at_ms=note.at_ms)]
+        return [feature(sensor=note.sensor, at_ms=note.at_ms)]
 
     copy.__name__ = f"copy_{number:03d}"
     return transform(reads=event, writes=feature)(copy)
