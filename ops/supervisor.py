@@ -42,6 +42,7 @@ class _Supervisor:
     def __init__(self) -> None:
         self._child: int | None = None
         self._asked = False  # to end
+        self._told = False  # the child, so that it is asked once for each time that we are
         self._rest, self._work = os.pipe()
 
     def run(self, load: Callable[[], object]) -> int | None:
@@ -55,7 +56,7 @@ class _Supervisor:
             if self._fork():
                 return None
             assert self._child is not None
-            if self._asked:  # after the last look, and before there was a child to tell
+            if self._asked and not self._told:  # before there was a child to tell
                 self._forward()
             pid, status = os.waitpid(self._child, 0)
             self._child = None
@@ -88,6 +89,7 @@ class _Supervisor:
     def _forward(self, *_: object) -> None:
         self._asked = True
         if self._child is not None:
+            self._told = True
             with contextlib.suppress(ProcessLookupError):  # it has ended in this moment
                 os.kill(self._child, signal.SIGTERM)
 
