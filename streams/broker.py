@@ -145,8 +145,9 @@ class Cluster:
                 self._admin = None
                 if again and not (moves(error) and time.monotonic() < deadline):
                     raise
-                time.sleep(PASSING_PAUSE_S if again else 0)
-                again = True
+            if again:
+                time.sleep(PASSING_PAUSE_S)
+            again = True
 
     def partitions(self) -> dict[str, int]:
         """All topics and their partition counts; BrokerError when the cluster does not answer."""

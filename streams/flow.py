@@ -191,14 +191,14 @@ class FlowLoop:
     def _process(self, unit: Unit, merge: Merge) -> None:
         """Take what the merge gives, until the batch is full or old, or to a pause."""
         bytes_max = self.settings.batch_bytes_max - (self._bytes_out - unit.bytes_out)
-        while merge.ready and unit.bytes_out < bytes_max and not self._batch_ends:
-            room = self.settings.batch_records_max - self._taken
-            if room <= 0:
+        records_max = self.settings.batch_records_max
+        while self._taken < records_max and unit.bytes_out < bytes_max and not self._batch_ends:
+            if not merge.ready:
                 break
             if not self.transaction.open:
                 self.transaction.begin()
                 self.progressed_at = time.monotonic()
-            self._taken += take_for_a_moment(unit, merge, room, bytes_max)
+            self._taken += take_for_a_moment(unit, merge, records_max - self._taken, bytes_max)
             if unit.letters.excess is not None:
                 self.pause(unit.letters.take_excess())
             held = len(unit.outputs)

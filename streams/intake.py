@@ -44,7 +44,8 @@ def _check_key(
     if key is None or key != declared.encode():
         shown = None if key is None else key.decode("utf-8", "replace")
         raise WireFormat(f"the key is {shown!r}; the value's {plan.key} {declared!r} was expected")
-    if partitions > 1 and (expected := partition_of(declared, partitions)) != partition:
+    expected = partition_of(declared, partitions)
+    if expected != partition:
         raise WrongPartition(
             f"key {declared!r} belongs to partition {expected} of {partitions} (murmur2), "
             f"not to {partition}"

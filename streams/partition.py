@@ -39,6 +39,8 @@ def partition_of(key: str, partitions: int) -> int:
     >>> [partition_of(airport, 4) for airport in ("EWR", "JFK", "LGA")]
     [3, 1, 0]
     """
+    if partitions == 1:
+        return 0
     return (_hash_short if len(key) <= CACHED_CHARS_MAX else _hash)(key) % partitions
 
 

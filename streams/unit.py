@@ -214,9 +214,7 @@ class Unit:
         self, step: Step, records: Iterable[Record], parents: list[bytes], model: bytes = b"\x00"
     ) -> None:
         """Encode all that a step wrote for one record; then write it, and queue it for readers."""
-        encoded = []
-        for record in records:
-            encoded.append(self.encoded(step, record))
+        encoded = [self.encoded(step, record) for record in records]
         if not encoded:
             return
         if len(parents) == 1:
@@ -244,7 +242,7 @@ class Unit:
                 f"{step.name} wrote a {type(record).__name__}, which it does not declare"
             )
         key, count = getattr(record, edge.key), self.partitions
-        if count > 1 and partition_of(key, count) != self.partition:
+        if partition_of(key, count) != self.partition:
             raise ProcessorFault(f"{step.name} wrote key {key!r}, which another partition holds")
         value, most = edge.codec.encode(record), edge.codec.bytes_max
         if len(value) > most:

@@ -9,27 +9,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.bench.engines import PACKAGE
 from ops.bench.hops import Track
-from ops.bench.readings import SENSORS
+from ops.bench.wide import STREAMS as MANY_STREAMS
 from ops.output import say
 
 KEYED, WIDE = "ops.bench.keyed", "ops.bench.wide"
-PARTITIONS = (1, 8, 64)
+MORE_PARTITIONS = (8, 64)
 KEYS = (1, 1_000, 1_000_000)
-STREAMS = (2, 200)
 FIRST_MARK, MARKS_APART = 10_000, 10
 SETTLED_SHARE = 0.7  # of a log, after which its costs are taken
 
 
 def bench_growth(records: int, most: int) -> dict[str, Any]:
     """CPU in us per record by what grows, and for each the largest over the smallest."""
+    hop = _settled(Track(records, "growth_hop"))  # one partition, two streams
     found = {
         "records": _by_records(most),
-        "partitions": {n: _settled(Track(records, f"growth_p{n}", n)) for n in PARTITIONS},
+        "partitions": {
+            1: hop,
+            **{n: _settled(Track(records, f"growth_p{n}", n)) for n in MORE_PARTITIONS},
+        },
         "streams": {
-            number: _settled(Track(records, f"growth_s{number}", package=package))
-            for number, package in zip(STREAMS, (PACKAGE, WIDE), strict=True)
+            2: hop,
+            MANY_STREAMS: _settled(Track(records, "growth_wide", package=WIDE)),
         },
         "keys": {
             n: _settled(Track(records, f"growth_k{n}", package=KEYED, sensors=n))
@@ -55,7 +57,7 @@ def _by_records(most: int) -> dict[int, float]:
     while marks[-1] * MARKS_APART < most:
         marks.append(marks[-1] * MARKS_APART)
     marks.append(most)
-    track = Track(most, "growth_records", sensors=SENSORS)
+    track = Track(most, "growth_records")
     track.prepare()
     return dict(zip(marks[1:], track.costs(marks), strict=True))
 

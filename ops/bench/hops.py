@@ -116,32 +116,36 @@ class Track:
         self.cluster.delete([target])
         self.cluster.create({target: (1, RAW)})
         applying.await_topics(self.cluster, {target})
+        commands, settings = [engine.command(self.home)], self._settings(group, target)
         try:
-            return self._run(engine.name, [engine.command(self.home)], group, target, window_s)
+            with Running(commands, settings, self.home / f"{engine.name}.log") as running:
+                found = self._window(engine.name, running, target, window_s)
+            self._compare(engine.name, target)
+            return found
         finally:
             self.cluster.delete([target])
 
     def run_ours(self, workers: int, window_s: float) -> Round:
         """One window of so many workers of ours, from the first reading on."""
-        applying.reset(self.topology, self.flow, self.cluster)
-        self.apply()
-        commands = [worker(slot) for slot in range(workers)]
-        return self._run(DOA.name, commands, self._group, self.target, window_s)
-
-    @property
-    def _group(self) -> str:
-        return self.plan.topic(self.flow.name)
+        group = self.plan.topic(self.flow.name)
+        with self._workers(workers) as running:
+            self._await_team(running, group, workers)
+            found = self._window(DOA.name, running, self.target, window_s)
+        if self.partitions == 1:
+            self._compare(DOA.name, self.target)
+        return found
 
     def first_output_s(self) -> float:
         """Seconds from the start of a worker of ours to the first output that can be read."""
+        starting = self._workers(1)
         began = time.monotonic()
-        with self._worker() as running:
+        with starting as running:
             return self._await_output(DOA.name, running, self.target).at - began
 
     def costs(self, marks: Sequence[int]) -> list[float]:
         """CPU in us per record of a worker of ours, between these numbers of visible outputs."""
         looks, moved_at = [], time.monotonic()
-        with self._worker() as running:
+        with self._workers(1) as running:
             now = self._await_output(DOA.name, running, self.target)
             for mark in marks:
                 while now.count < mark:
@@ -156,25 +160,14 @@ class Track:
             for before, after in pairwise(looks)
         ]
 
-    def _worker(self) -> Running:
-        """A worker of ours, from the first reading on."""
+    def _workers(self, count: int) -> Running:
+        """Workers of ours, which are to begin at the first reading; they start when entered."""
         applying.reset(self.topology, self.flow, self.cluster)
         self.apply()
-        settings = self._settings(self._group, self.target)
         [package] = self.topology.packages
-        return Running([worker(0, package)], settings, self.home / f"{DOA.name}.log")
-
-    def _run(
-        self, name: str, commands: list[list[str]], group: str, target: str, window_s: float
-    ) -> Round:
-        log = self.home / f"{name}.log"
-        with Running(commands, self._settings(group, target), log) as running:
-            if name == DOA.name:
-                self._await_team(running, group, len(commands))
-            found = self._window(name, running, target, window_s)
-        if self.partitions == 1:
-            self._compare(name, target)
-        return found
+        commands = [worker(slot, package) for slot in range(count)]
+        settings = self._settings(self.plan.topic(self.flow.name), self.target)
+        return Running(commands, settings, self.home / f"{DOA.name}.log")
 
     def _await_team(self, running: Running, group: str, workers: int) -> None:
         """Wait until each worker has partitions: what they do before that is to start."""

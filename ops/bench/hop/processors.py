@@ -10,15 +10,20 @@ from streams.processor import transform
 @transform(reads=Reading, writes=Feature)
 def hop(reading: Reading) -> list[Feature]:
     """Say what follows from a reading."""
+    return [feature_of(reading, reading.noise)]
+
+
+def feature_of(reading: Reading, noise: float) -> Feature:
+    """What follows from a reading, had it this noise."""
     mean, spread, magnitude, surprise = derived(
         reading.temperature,
         reading.humidity,
         reading.pressure,
         reading.wind,
         reading.light,
-        reading.noise,
+        noise,
     )
-    feature = Feature(
+    return Feature(
         sensor=reading.sensor,
         site=reading.site,
         measured_ms=reading.measured_ms,
@@ -28,4 +33,3 @@ def hop(reading: Reading) -> list[Feature]:
         magnitude=magnitude,
         surprise=surprise,
     )
-    return [feature]

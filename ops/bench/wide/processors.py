@@ -6,12 +6,11 @@ from typing import Any
 
 from ops.bench.hop.processors import hop
 from ops.bench.hop.records import OWNER
+from ops.bench.wide import STREAMS
 from schemas.record import Record, Stream, field
 from streams.processor import Processor, transform
 
 __all__ = ["hop", "silent"]
-
-STREAMS = 200  # the two of the hop included
 
 
 def _stream(stage: str, number: int) -> Any:
