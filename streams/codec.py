@@ -104,7 +104,7 @@ class Codec:
             self._decode_strictly if strict else self.decode_fast
         )
         self._validate: Callable[[Any], Any] = record.__pydantic_validator__.validate_python
-        self._decode_compiled: Callable[[Any], Any] = unlike
+        self.decode_compiled: Callable[[Any], Any] = unlike
 
     def register(self) -> None:
         """Learn the id under which this codec writes."""
@@ -112,7 +112,7 @@ class Codec:
         schema = without_logical_types(self.schema)
         compiled = compile_encoder(self.record, schema, self.prefix)
         self.encode = compiled or self.encode_plainly
-        self._decode_compiled = compile_decoder(self.record, schema, self.prefix) or unlike
+        self.decode_compiled = compile_decoder(self.record, schema, self.prefix) or unlike
 
     def encode_plainly(self, record: Record) -> bytes:
         """The wire format of a record, by fastavro: what the compiled encoder is held to."""
@@ -130,7 +130,7 @@ class Codec:
     def _decode_strictly(self, value: bytes | None) -> Any:
         """The record of a value that is exactly what Avro allows."""
         try:
-            return self._decode_compiled(value)
+            return self.decode_compiled(value)
         except Exception:
             return self._decode_carefully(value)
 

@@ -40,6 +40,7 @@ from streams.errors import (
 )
 from streams.intake import intake
 from streams.merge import Merge
+from streams.moment import take_for_a_moment
 from streams.plan import Plan
 from streams.progress import Progress
 from streams.restore import expectation, restore
@@ -53,7 +54,6 @@ YOUNG, ALL = 1, 2  # garbage is collected after a batch, never during one: what 
 COLLECT_ALL_COMMITS = 500
 OUTPUTS_CHUNK = 500  # records handed to the producer at once: it sends while the unit goes on
 OUTPUTS_HELD_MAX = 5_000  # while a commit is under way, which is waited for then
-LOOK_S = 0.01  # of taking records, before what else there is to do is looked at again
 LOOKUPS_MAX = 8  # that are asked of the registry at once
 
 
@@ -379,17 +379,3 @@ class FlowLoop:
         self.transaction.give_up()
         self._forget()
         self._stopping.wait(self.settings.retry_pause_s if self.failures else 0)
-
-
-def take_for_a_moment(unit: Unit, merge: Merge, most: int, bytes_max: int) -> int:
-    """Take records for a moment; how many were taken."""
-    letters, until = unit.letters, time.monotonic() + LOOK_S
-    for taken in range(most):
-        item = merge.peek()
-        if item is None or not unit.take(item):
-            return taken
-        merge.pop()
-        full = unit.bytes_out >= bytes_max or letters.excess is not None
-        if full or time.monotonic() >= until:
-            return taken + 1
-    return most

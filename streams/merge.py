@@ -130,6 +130,17 @@ class Merge:
         return item
 
     @property
+    def alone(self) -> bool:
+        """Whether the next records are those of one input, whatever their times."""
+        return len(self._heads) == 1 and self.ready
+
+    def skip(self, source: int, count: int) -> None:
+        """Forget so many records behind the head of an input: they were taken."""
+        queue = self.queues[source]
+        for _ in range(count):
+            self.waiting_bytes[source] -= len(queue.popleft().value or b"")
+
+    @property
     def ready(self) -> bool:
         """Whether `pop` has a record to give."""
         return self.peek() is not None

@@ -34,6 +34,7 @@ from streams.processor import RecordClass
 from streams.redriven import take_again
 from streams.seen import Seen
 from streams.steps import FoldStep, LearnerStep, Step, fault_of, step_of
+from streams.straight import straight_inputs
 from streams.tables import Trigger
 from streams.taken import Taken
 from streams.topology import stream_of
@@ -45,6 +46,7 @@ NO_LIMIT = 1 << 62
 
 # A record to be written to the unit's partition of a topic: topic, key, value, headers.
 Output = tuple[str, str | bytes | None, bytes | None, list[tuple[str, bytes]]]
+Encoded = tuple[Edge, Record, str, bytes]  # a record with its key and value, as it can be written
 
 
 class Unit:
@@ -75,6 +77,7 @@ class Unit:
             for i in plan.inputs
         ]
         self._readers = [self._steps_reading(i.record) for i in plan.inputs]
+        self.straight = straight_inputs(self, self._readers)
         self._clock, self._redrive = len(plan.inputs) - 1, plan.redrive
         self.letters = DeadLetters(self)
         self.seen = {i.name: Seen(i) for i in plan.inputs if i.unique}
@@ -199,14 +202,18 @@ class Unit:
         if item.again is not None:
             refused: Trigger = item.again.trigger
             return refused
-        foreign, derived = self._places[item.source]
-        if item.header is not None:
+        return self.reference(item.source, item.offset, item.header)
+
+    def reference(self, source: int, offset: int, header: bytes | None) -> Trigger:
+        """The same of a record that is taken for the first time, by its header if it has one."""
+        foreign, derived = self._places[source]
+        if header is not None:
             try:
-                number = header_number(item.header)
+                number = header_number(header)
                 return derived + varint(number), derived, number
             except ValueError:
                 pass  # a header of somebody else's: the record is addressed by its offset
-        return foreign + varint(item.offset), foreign, item.offset
+        return foreign + varint(offset), foreign, offset
 
     # --- what comes out
 
@@ -222,6 +229,10 @@ class Unit:
         else:
             parents = list(dict.fromkeys(parents))
             tail = b"".join((step.stamp, model, varint(len(parents)), *parents))
+        self.write(step, encoded, tail)
+
+    def write(self, step: Step, encoded: list[Encoded], tail: bytes) -> None:
+        """Write these records, their headers ending alike, and queue them for readers."""
         outputs = self.outputs
         for edge, record, key, value in encoded:
             n = edge.n
@@ -234,7 +245,7 @@ class Unit:
         step.records_out += len(encoded)
         self.records_out += len(encoded)
 
-    def encoded(self, step: Step, record: Record) -> tuple[Edge, Record, str, bytes]:
+    def encoded(self, step: Step, record: Record) -> Encoded:
         """A record that a step wrote, as it can be written; else a DataError."""
         edge = step.edges.get(record.__class__)
         if edge is None:

@@ -156,7 +156,11 @@ class Running:
         for started in self._processes:
             with contextlib.suppress(psutil.NoSuchProcess):  # the next look tells what ended
                 root = psutil.Process(started.pid)
-                for process in (root, *root.children(recursive=True)):
-                    times = process.cpu_times()
-                    total += times.user + times.system
+                total += sum(map(cpu_of, (root, *root.children(recursive=True))))
         return total
+
+
+def cpu_of(process: psutil.Process) -> float:
+    """CPU seconds of a process alone."""
+    times = process.cpu_times()
+    return float(times.user + times.system)

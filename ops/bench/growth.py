@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.bench.hops import Track
+from ops.bench.track import Track
 from ops.bench.wide import STREAMS as MANY_STREAMS
 from ops.output import say
 

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from ops.bench.flow import NAMESPACE, begin_anew
-from ops.bench.hops import Track
+from ops.bench.track import Track
 from ops.connect import Connection, connect
 from ops.output import say
 from processors.flights.known import Left

@@ -1,5 +1,5 @@
 """What the runtime costs beside plain code, without Kafka: for developers, and for `make test`,
-which compares with `recorded.json` (`doa bench unit -o json` prints it anew).
+which compares with `recorded/unit.json` (`doa bench unit -o json` prints it anew).
 
 Both sides work by turns in one process, so that only their ratio is told: on the hop against a loop
 of fastavro, on the flights flow against the bare loop.
@@ -27,10 +27,11 @@ from streams.codec import MemoryRegistry
 from streams.flow import OUTPUTS_CHUNK
 from streams.intake import intake
 from streams.merge import Merge, Stored
+from streams.moment import take_for_a_moment
 from streams.plan import Plan
 from streams.snapshot import Keys
 from streams.topology import Flow, discover, stream_of
-from streams.unit import Unit
+from streams.unit import NO_LIMIT, Unit
 
 TURNS, TURN_RECORDS = 12, 1_000
 SCHEMA_ID = 2  # of a feature, in the registry of a process that has met readings before
@@ -143,11 +144,10 @@ class FedUnit:
 
     def take(self, count: int) -> None:
         """Process so many records, and make a transaction of them."""
-        unit = self._unit
-        for _ in range(count):
-            item = self._merge.pop()
-            assert item is not None, "the logs hold records for all turns"
-            unit.take(item)
-            if len(unit.outputs) >= OUTPUTS_CHUNK:
-                unit.take_outputs()
+        unit, left = self._unit, count
+        while left:
+            taken = take_for_a_moment(unit, self._merge, min(left, OUTPUTS_CHUNK), NO_LIMIT)
+            assert taken, "the logs hold records for all turns"
+            left -= taken
+            unit.take_outputs()
         unit.flush()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from datetime import date
 from typing import Any
 
 import click
@@ -27,7 +30,9 @@ def _tell(
     result: dict[str, Any], output: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
     if output == "json":
-        print_json(result)
+        command = " ".join(["doa", *sys.argv[1:]])
+        head = {"date": str(date.today()), "command": command, "python": platform.python_version()}
+        print_json(head | result)
     else:
         print_table(columns, rows)
 
@@ -151,7 +156,8 @@ def scale(workers: tuple[int, ...], records: int, seconds: float, output: str) -
     with _alone():
         result = bench_scale(records, list(workers), seconds)
     rows = [[team, *one.values()] for team, one in result["workers"].items()]
-    _tell(result, output, ["workers", "records/s", "CPU us per record"], rows)
+    columns = ["workers", "records/s", "CPU us per record", "CPU us of the broker"]
+    _tell(result, output, columns, rows)
 
 
 @bench.command()

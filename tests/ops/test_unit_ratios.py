@@ -8,7 +8,7 @@ from pathlib import Path
 import ops.bench
 from ops.bench.unit import bench_unit
 
-RECORDED = Path(ops.bench.__path__[0]) / "recorded.json"
+RECORDED = Path(ops.bench.__path__[0]) / "recorded" / "unit.json"
 SHARE_MIN = 2 / 3  # of what was recorded
 STRICT_MIN = 0.85  # strict decoding may cost that much of the flow's speed at most
 

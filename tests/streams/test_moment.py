@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from streams import flow
-from streams.flow import LOOK_S, take_for_a_moment
+from streams import moment
 from streams.merge import Input, Merge, Stored
+from streams.moment import LOOK_NS, take_for_a_moment
 
 NO_LIMIT = 1_000_000
 
@@ -18,7 +18,7 @@ NO_LIMIT = 1_000_000
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a moment be as long as it takes."""
-    monkeypatch.setattr(flow, "LOOK_S", 60.0)
+    monkeypatch.setattr(moment, "LOOK_NS", 60_000_000_000)
 
 
 def merge_of(count: int) -> Merge:
@@ -35,6 +35,7 @@ class Slow:
         self.seconds = seconds
         self.bytes_out = 0
         self.letters = SimpleNamespace(excess=None)
+        self.straight: dict[int, Any] = {}
         self.seen: list[int] = []
 
     def take(self, item: Input) -> bool:
@@ -50,7 +51,7 @@ def take(unit: Any, merge: Merge, most: int = NO_LIMIT, bytes_max: int = NO_LIMI
 
 def test_slow_records_are_taken_one_by_one() -> None:
     merge = merge_of(9)
-    assert take(Slow(seconds=LOOK_S), merge) == 1
+    assert take(Slow(seconds=LOOK_NS / 1e9), merge) == 1
     assert merge.queued == 7, "one is taken, one is the head"
 
 

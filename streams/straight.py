@@ -1,0 +1,105 @@
+"""The fast path of an input that one transform alone reads, which feeds no other processor of the
+flow: a run of its records goes straight from the queue through decoder, function and encoder.
+
+It takes only what the plain way (`intake`, `Unit.take`) takes without a word, and leaves the same
+outputs, journal and state; at the first record that is odd in any way it stops, and that one goes
+the plain way, which says what is wrong with it. The function may then be called once more for it:
+a transform is pure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from streams.compiled_decoder import KNOWN_MAX
+from streams.errors import NO_FAULT_OF_A_RECORD
+from streams.lineage import HEADER
+from streams.merge import Stored
+from streams.partition import partition_of
+from streams.steps import Step, TransformStep
+from streams.varint import varint
+
+if TYPE_CHECKING:
+    from streams.unit import Unit
+
+
+class Straight:
+    """The way of one input of a unit, the `source`th, through its only reader."""
+
+    def __init__(self, unit: Unit, source: int, step: TransformStep) -> None:
+        self._unit, self._source, self._step = unit, source, step
+        self._input = unit.plan.inputs[source]
+        self._foreign = unit.plan.single_place(self._input.name, unit.partition, False)
+        self._tail = step.stamp + b"\x00\x01"  # of a header: no model, one parent, which follows
+        self._keys: dict[bytes | None, str] = {}  # those of this partition that were met
+
+    def take(self, queue: deque[Stored], most: int, bytes_max: int, until_ns: int) -> int:
+        """Take records while they are like most: at most so many, while the unit's output is below
+        a size, until an instant of `perf_counter_ns`. How many were taken; they remain queued.
+        """
+        unit, step, keys = self._unit, self._step, self._keys
+        if unit.refused:
+            return 0
+        decode, function = self._input.codec.decode_compiled, step.function
+        key_field, time_field = self._input.key, self._input.event_time
+        ahead_ms, timers = self._input.ahead_ms, unit.timers
+        note, source = unit.taken.note, self._source
+        taken, ended = 0, perf_counter_ns()
+        for offset, key, value, headers, appended_ms in islice(queue, most):
+            if ended >= until_ns or unit.bytes_out >= bytes_max:
+                break
+            try:
+                record = decode(value)
+                fields = record.__dict__
+                time_ms = fields[time_field]
+                if not 0 <= time_ms <= appended_ms + ahead_ms:
+                    break
+                declared = fields[key_field]
+                if keys.get(key) != declared and not self._belongs(key, declared):
+                    break
+                if timers and timers[0][0] < time_ms:
+                    break  # something expires before it
+                if headers and HEADER in headers:
+                    parent = unit.reference(source, offset, headers[HEADER])[0]
+                else:
+                    parent = self._foreign + varint(offset)
+                began = perf_counter_ns()
+                encoded = [unit.encoded(step, written) for written in function(record)]
+            except NO_FAULT_OF_A_RECORD:
+                raise
+            except Exception:
+                break
+            unit.time_ms = max(unit.time_ms, time_ms)
+            note(source, offset)
+            unit.write(step, encoded, self._tail + parent)
+            ended = perf_counter_ns()
+            step.nanoseconds += ended - began
+            taken += 1
+        step.records_in += taken
+        unit.records_in += taken
+        return taken
+
+    def _belongs(self, key: bytes | None, declared: str) -> bool:
+        """Whether a record of this key is where it should be; those that were met are known."""
+        unit = self._unit
+        if key != declared.encode() or partition_of(declared, unit.partitions) != unit.partition:
+            return False
+        if len(self._keys) >= KNOWN_MAX:
+            self._keys.clear()
+        self._keys[key] = declared
+        return True
+
+
+def straight_inputs(unit: Unit, readers: Sequence[Sequence[Step]]) -> dict[int, Straight]:
+    """The inputs of a unit that have this way, by number; `readers` are those of each."""
+    found = {}
+    for source, steps in enumerate(readers[: unit.plan.redrive]):
+        match steps:
+            case [TransformStep() as step] if not unit.plan.inputs[source].unique:
+                if not any(edge.readers for edge in step.edges.values()):
+                    found[source] = Straight(unit, source, step)
+    return found
