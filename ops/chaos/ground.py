@@ -135,6 +135,13 @@ class Ground:
         ends = self.cluster.ends(self.inputs)
         self.ends = {place: end for place, end in ends.items() if end > 0}
 
+    def dead_letters(self) -> int:
+        """How many records were refused."""
+        name = self.plan.topic(self.flow.dead_letter)
+        letters = self.cluster.log()
+        with contextlib.closing(letters):
+            return sum(1 for p in range(self.partitions) for _ in letters.records(name, p))
+
     def committed(self) -> dict[Place, int]:
         """How far the flow has come, by input partition."""
         return self.cluster.committed(self.group, self.inputs)

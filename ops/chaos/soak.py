@@ -24,6 +24,7 @@ from ops.chaos.checker import Differences, check_journal
 from ops.chaos.ground import Ground, wait_until
 from ops.chaos.team import Team
 from schemas.record import Record
+from streams.errors import StreamsError
 from streams.processor import days
 from streams.topology import stream_of
 
@@ -40,6 +41,7 @@ RSS_SLOPE_MAX = 0.05  # of the mean, per hour
 RSS_RISE_MAX = 0.25  # of what it was when warm: what a broker that stalls once may leave behind
 DESCRIPTORS_MORE_MAX = 4
 LAG_S_MAX = 10.0  # of input
+DEAD_SHARE_MAX = 0.01  # of the records: answers to questions from before the first event
 RATE_SHARE_MIN = 0.95  # of the rate that was asked for
 FINISH_S = 120.0
 START_S = 60.0
@@ -56,6 +58,7 @@ class Soak:
     rss: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     descriptors: dict[int, list[int]] = field(default_factory=dict)
     lags: list[int] = field(default_factory=list)
+    dead_letters: int = 0
     said: list[str] = field(default_factory=list)
     differences: Differences = field(default_factory=Differences)
     failures: list[str] = field(default_factory=list)
@@ -83,6 +86,7 @@ class Soak:
             "descriptors": {slot: [one[0], max(one)] for slot, one in self.descriptors.items()},
             "lag_max": max(self.lags, default=0),
             "lag_max_by_tenth": [max(part, default=0) for part in _tenths(self.lags)],
+            "dead_letters": self.dead_letters,
             "said": self.said,
             **self.differences.counts(),
             "failures": self.failures,
@@ -100,8 +104,9 @@ def soak(
     """Feed so many events a second for so many minutes, and measure the workers meanwhile."""
     found = Soak()
     ground.reset()
-    events = rounds(list(inputs.events(ground.topology, ground.flow, ROUND_EVENTS, 0)))
-    feed = Feed(ground, events, rate)
+    events = list(inputs.events(ground.topology, ground.flow, ROUND_EVENTS, 0))
+    most = int((minutes * 60 + FINISH_S) * rate)
+    feed = Feed(ground, rounds(events, most, int(time.time() * 1_000)), rate)
     team = Team(ground, program, {}, plain, "soak")
     try:
         for slot in range(workers):
@@ -116,6 +121,7 @@ def soak(
         wait_until("all that was fed is taken", ground.finished, FINISH_S)
         team.stop(*team.running)
         found.said = team.words()[-WORDS_TOLD:]
+        found.dead_letters = ground.dead_letters()
         check_journal(ground, found.differences)
     finally:
         feed.stop()
@@ -124,14 +130,20 @@ def soak(
     return found
 
 
-def rounds(events: list[Record]) -> Iterator[Record]:
-    """The same events for ever, every round later by whole weeks."""
+def rounds(events: list[Record], most: int, now_ms: int) -> Iterator[Record]:
+    """The same events for ever, every round later by whole weeks. The first so many of them lie in
+    the past: those that lie ahead would all be refused. StreamsError when the past is too short.
+    """
     times = [getattr(e, stream_of(type(e)).event_time) for e in events]
-    span = max(times) - min(times) + REST_MS
-    period_ms = -(-span // WEEK_MS) * WEEK_MS
-    for number in count():
-        for event in events:
-            yield later(event, number * period_ms)
+    first, last = min(times), max(times)
+    period_ms = -((first - last - REST_MS) // WEEK_MS) * WEEK_MS
+    later_ms = period_ms * ((most - 1) // len(events))  # the last round
+    start_ms = min((now_ms - last - later_ms) // WEEK_MS * WEEK_MS, 0)
+    if first + start_ms < 0:
+        raise StreamsError(
+            f"{most:,} events reach back to before 1970; ask for fewer --minutes or a lower --rate"
+        )
+    return (later(event, start_ms + n * period_ms) for n in count() for event in events)
 
 
 def later(event: Record, by_ms: int) -> Record:
@@ -275,4 +287,6 @@ def judge(found: Soak, rate: int) -> None:
     lags = _warm(found.lags)
     if lags and max(lags) > LAG_S_MAX * rate:
         found.failures.append(f"the lag reached {max(lags):,}, over {LAG_S_MAX:.0f} s of input")
+    if found.dead_letters > DEAD_SHARE_MAX * found.records:
+        found.failures.append(f"{found.dead_letters:,} of {found.records:,} became dead letters")
     found.failures += found.differences.told

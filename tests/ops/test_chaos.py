@@ -36,10 +36,13 @@ from ops.chaos.witness import Seen, seen
 from ops.commands.chaos import Wishes, to_the_end
 from ops.examples.tides.records import Reading
 from schemas.internal import JournalEntry
+from streams.errors import StreamsError
 from streams.lineage import HEADER, pack_header
 from streams.merge import Stored
 from streams.topology import Topology
 
+YEAR_MS = 31_557_600_000
+NOW_MS = 56 * YEAR_MS
 PLACE = ("chaos.tides.alert.flood", 0)
 
 
@@ -96,12 +99,22 @@ def test_dead_letters_are_known_by_what_they_refuse() -> None:
 
 def test_rounds_of_a_soak_differ_by_whole_weeks_alone() -> None:
     first = [reading(1_000, "a"), reading(9_000, "b")]
-    played = list(islice(rounds(first), 5))
+    played = list(islice(rounds(first, 6, NOW_MS), 5))
     assert played[:2] == first
     weeks, rest = divmod(played[2].measured_ms - 1_000, 7 * 86_400_000)
     assert (weeks, rest) == (3, 0)
     assert played[3] == first[1].model_copy(update={"measured_ms": played[3].measured_ms})
     assert played[4].measured_ms - played[2].measured_ms == played[2].measured_ms - 1_000
+
+
+@pytest.mark.parametrize(("most", "years"), [(2, 56), (200, 50), (1_800, 4)])
+def test_rounds_of_a_soak_that_are_asked_for_lie_in_the_past(most: int, years: int) -> None:
+    first = [reading(NOW_MS, "a"), reading(NOW_MS + 8_000, "b")]
+    played = list(islice(rounds(first, most, NOW_MS + 10_000), most))
+    assert played[0].measured_ms // YEAR_MS == years
+    assert played[-1].measured_ms <= NOW_MS + 10_000
+    with pytest.raises(StreamsError, match="reach back to before 1970; ask for fewer --minutes"):
+        rounds(first, 2_000, NOW_MS)
 
 
 def reading(measured_ms: int, name: str) -> Reading:
@@ -121,6 +134,13 @@ def test_soak_fails_when_memory_grows(growth: float, passed: bool) -> None:
     judge(found, 1_000)
     assert any("descriptors" in failure for failure in found.failures)
     assert any("lag" in failure for failure in found.failures)
+
+
+@pytest.mark.parametrize(("refused", "passed"), [(1_000, True), (1_001, False)])
+def test_soak_fails_when_it_plays_what_is_refused(refused: int, passed: bool) -> None:
+    found = Soak(records=100_000, seconds=100.0, dead_letters=refused)
+    judge(found, 1_000)
+    assert (found.failures == []) is passed
 
 
 @pytest.mark.parametrize(("fed", "passed"), [(96_000, True), (94_000, False)])
