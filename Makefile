@@ -6,7 +6,7 @@ TWO := -n 2 --dist loadgroup  # processes: one for the broker's tests, one for a
 PEERS := ops/bench/peers
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 
-.PHONY: setup demo test test-full lint lock clean
+.PHONY: setup fast demo test test-full lint lock clean
 
 setup: $(STAMP)
 
@@ -16,6 +16,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $(STAMP)
+
+fast: setup
+	$(BIN)/doa compile
 
 demo: setup
 	$(BIN)/doa demo

@@ -11,6 +11,9 @@ def main() -> None:
     """Run the command line; a worker gets its hash seed before anything large is imported."""
     if "worker" in sys.argv:
         pin_hash_seed()
+    from ops import compiled
+
+    compiled.prefer()
     from ops import cli
 
     cli.main()

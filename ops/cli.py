@@ -34,6 +34,7 @@ COMMANDS = {
     "schemas": "ops.commands.schemas:schemas",
     "chaos": "ops.commands.chaos:chaos",
     "bench": "ops.commands.bench:bench",
+    "compile": "ops.commands.compiling:compile_command",
 }
 
 

@@ -22,7 +22,7 @@ import pydantic
 
 from schemas.record import Record
 from streams.compiled_encoder import KEEP_BODY
-from streams.varint import read_varint
+from streams.varint import GOES_ON, read_varint
 
 KNOWN_MAX = 32_768  # texts of one field, or instants, that are remembered
 SIX_BYTES_MIN = 1 << 39  # a number no smaller takes six bytes, or more
@@ -143,7 +143,7 @@ def _plain(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
         return _doubles([(v, info)], names)
     if kind not in ("int", "long"):
         raise KeyError(str(kind))
-    if (_limits(info)[0] or 0) >= SIX_BYTES_MIN:
+    if _is_instant(info):
         return [
             f"{v} = instants.get(value[at:at + 6])",
             f"if {v} is None: {v}, at = instant(value, at, instants)",
@@ -158,6 +158,14 @@ def _plain(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
     ]
     width = f"-1 << 31 <= {v} < 1 << 31" if kind == "int" else None
     return lines + _bounds(v, info, names, width)
+
+
+def _is_instant(info: Any) -> bool:
+    """Whether most values of a field take six bytes. Any other length is read as well: no six bytes
+    that begin with a shorter number are among those that are known.
+    """
+    extra = info.json_schema_extra or {}
+    return extra.get("unit") == "ms" or (_limits(info)[0] or 0) >= SIX_BYTES_MIN
 
 
 def _doubles(run: list[tuple[str, Any]], names: dict[str, Any]) -> list[str]:
@@ -220,6 +228,9 @@ def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:
 
 def _long(value: bytes, at: int) -> tuple[int, int]:
     """A number that takes more than one byte, before the zigzag, and where it ends."""
+    second = value[at + 1]
+    if 0 < second < GOES_ON:
+        return value[at] + (second << 7) - GOES_ON, at + 2
     left, end = read_varint(value, at)
     if value[end - 1] == 0 or left >> 64:
         raise Unlike  # longer than it need be, or than 64 bits
@@ -228,7 +239,7 @@ def _long(value: bytes, at: int) -> tuple[int, int]:
 
 def _instant(value: bytes, at: int, known: dict[bytes, int]) -> tuple[int, int]:
     """A number that should take six bytes, and where it ends."""
-    left, end = _long(value, at)
+    left, end = _long(value, at) if value[at] >= GOES_ON else (value[at], at + 1)
     number = (left >> 1) ^ -(left & 1)
     if end == at + 6:
         _remember(known, value[at:end], number)

@@ -47,7 +47,7 @@ class Straight:
         decode, function = self._input.codec.decode_compiled, step.function
         key_field, time_field = self._input.key, self._input.event_time
         ahead_ms, timers = self._input.ahead_ms, unit.timers
-        note, source = unit.taken.note, self._source
+        source, first, last = self._source, -1, -1
         taken, ended = 0, perf_counter_ns()
         for offset, key, value, headers, appended_ms in islice(queue, most):
             if ended >= until_ns or unit.bytes_out >= bytes_max:
@@ -74,11 +74,15 @@ class Straight:
             except Exception:
                 break
             unit.time_ms = max(unit.time_ms, time_ms)
-            note(source, offset)
             unit.write(step, encoded, self._tail + parent)
             ended = perf_counter_ns()
             step.nanoseconds += ended - began
+            if not taken:
+                first = offset
+            last = offset
             taken += 1
+        if taken:
+            unit.taken.note_run(source, first, last, taken)
         step.records_in += taken
         unit.records_in += taken
         return taken

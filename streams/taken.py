@@ -25,6 +25,12 @@ class Taken:
         else:
             runs += (source, 1)
 
+    def note_run(self, source: int, first: int, last: int, count: int) -> None:
+        """So many records of one input were taken, from one offset to another."""
+        self.note(source, first)
+        self.runs[-1] += count - 1
+        self.reached[source] = last + 1
+
     def entry(self, code_version: str, time_ms: int) -> JournalEntry:
         """The journal's record of the transaction, in which the unit reached this time."""
         return JournalEntry(

@@ -184,7 +184,8 @@ def code_version(packages: Iterable[str]) -> str:
     """Eight hex digits that change with any line of the rooms or of the packages."""
     digest = hashlib.blake2b(digest_size=4)
     for package in dict.fromkeys((*ROOMS, *packages)):
-        folder = Path(importlib.import_module(package).__path__[0])
+        # The source is last: what was compiled of it comes before it (`ops.compiled`).
+        folder = Path(list(importlib.import_module(package).__path__)[-1])
         for path in sorted(folder.rglob("*.py")):
             digest.update(
                 str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0"

@@ -57,6 +57,9 @@ def main() -> None:
             target=show_clock, args=(Path(os.environ["FAKETIME_TIMESTAMP_FILE"]),), daemon=True
         )
         os.register_at_fork(after_in_child=show.start)  # the one that works is a fork
+    from ops import compiled
+
+    compiled.prefer()
     every = int(sys.argv.pop(1))
     packages = [sys.argv[i + 1] for i, text in enumerate(sys.argv) if text == "--app"]
     snapshot_often(every, ("processors", *packages))

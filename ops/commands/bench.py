@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ops.compiled import preferred
 from ops.connect import home_of
 from ops.output import OUTPUT, print_json, print_table
 from ops.stack.home import held
@@ -31,7 +32,12 @@ def _tell(
 ) -> None:
     if output == "json":
         command = " ".join(["doa", *sys.argv[1:]])
-        head = {"date": str(date.today()), "command": command, "python": platform.python_version()}
+        head = {
+            "date": str(date.today()),
+            "command": command,
+            "python": platform.python_version(),
+            "compiled": preferred(),
+        }
         print_json(head | result)
     else:
         print_table(columns, rows)

@@ -14,7 +14,9 @@ STRICT_MIN = 0.85  # strict decoding may cost that much of the flow's speed at m
 
 
 def test_ratios_hold() -> None:
-    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))["ratios"]
+    run = json.loads(RECORDED.read_text(encoding="utf-8"))
+    assert not run["compiled"], "tests run the source; record with: doa compile --remove"
+    recorded = run["ratios"]
     found = bench_unit()["ratios"]
     assert found.keys() == recorded.keys()
     for name, ratio in found.items():

@@ -212,3 +212,13 @@ def test_what_is_not_plain_goes_the_slow_way(kind: type[Record]) -> None:
     if isinstance(record, Validated):
         with pytest.raises(DataError, match="not z"):
             codec.decode(codec.prefix + b"\x02z" + encode_long(1))
+
+
+@pytest.mark.parametrize("at_ms", [0, -1, 63, 64, -65, 8_191, 8_192, 1 << 33, 1 << 34, 1 << 41])
+def test_instant_of_any_length_is_read(at_ms: int) -> None:
+    codec = codec_of(NUMBERS)
+    record = NUMBERS.model_copy(update={"at_ms": at_ms})
+    value = codec.encode(record)
+    for _ in range(2):  # the second time it is known
+        assert codec.decode_compiled(value) == record
+    assert mistakes(codec, value) == 0

@@ -1,0 +1,71 @@
+"""The compiled modules write what the source writes, to the byte."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops.compiled import ROOT, compile_hot, prefer
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+
+WRITTEN = """
+import hashlib, sys
+from itertools import islice
+from pathlib import Path
+from ops.compiled import prefer, preferred
+if sys.argv[1:]:
+    assert prefer(Path(sys.argv[1]))
+import ops.bench.hop as package
+import streams.unit
+from ops.bench.readings import readings
+from ops.bench.unit import FedUnit
+from processors.nycflights.replay import read_timeline
+from streams.moment import take_for_a_moment
+from streams.topology import discover
+from streams.unit import NO_LIMIT
+assert preferred() == (not streams.unit.__file__.endswith(".py")) == bool(sys.argv[1:])
+feeds = {
+    "hop": (discover([package.__name__]).flow("hop"), readings()),
+    "flights": (discover().flow("flights"), read_timeline(6_000).records(0)),
+}
+for name, (flow, events) in feeds.items():
+    fed = FedUnit(flow, list(islice(events, 12_000)))
+    unit, digest, count = fed._unit, hashlib.sha256(), 0
+    for left in [500] * 24:  # a transaction each
+        while left:
+            left -= take_for_a_moment(unit, fed._merge, left, NO_LIMIT)
+        for output in unit.flush():
+            if ".model." not in output[0]:  # signed with a key of this process
+                digest.update(repr(output).encode())
+                count += 1
+    print(name, count, digest.hexdigest())
+"""
+
+
+def written(*place: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", WRITTEN, *place],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_compiled_modules_write_the_same_bytes(tmp_path: Path) -> None:
+    assert not prefer(tmp_path / "none")
+    place = compile_hot(tmp_path / "made")
+    assert compile_hot(place) == place, "it is there"
+    plain = written()
+    assert [line.split()[0] for line in plain] == ["hop", "flights"]
+    assert int(plain[0].split()[1]) > 12_000, "a feature for each reading, and state"
+    assert written(str(place)) == plain
+    assert not list(tmp_path.glob("making.*"))
