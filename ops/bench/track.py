@@ -240,8 +240,9 @@ class Track:
 
     def disk_bytes(self, topic: str) -> float:
         """What a record of a topic takes on the embedded broker's disk, compressed."""
-        logs = Path(self.broker.data).glob(f"{topic}-*/*.log")
-        return sum(log.stat().st_size for log in logs) / max(self._count(topic), 1)
+        folders = (Path(self.broker.data) / f"{topic}-{n}" for n in range(self.partitions))
+        size = sum(log.stat().st_size for folder in folders for log in folder.glob("*.log"))
+        return size / max(self._count(topic), 1)
 
     def _compare(self, name: str, target: str) -> None:
         """Hold the first outputs, with their keys, to what should be there, in order."""
