@@ -143,7 +143,7 @@ def _plain(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
         return _doubles([(v, info)], names)
     if kind not in ("int", "long"):
         raise KeyError(str(kind))
-    if _is_instant(info):
+    if kind == "long" and _is_instant(info):  # an `int` is held to its width below
         return [
             f"{v} = instants.get(value[at:at + 6])",
             f"if {v} is None: {v}, at = instant(value, at, instants)",

@@ -47,7 +47,7 @@ class Straight:
         decode, function = self._input.codec.decode_compiled, step.function
         key_field, time_field = self._input.key, self._input.event_time
         ahead_ms, timers = self._input.ahead_ms, unit.timers
-        source, first, last = self._source, -1, -1
+        source = self._source
         taken, ended = 0, perf_counter_ns()
         for offset, key, value, headers, appended_ms in islice(queue, most):
             if ended >= until_ns or unit.bytes_out >= bytes_max:
@@ -77,12 +77,9 @@ class Straight:
             unit.write(step, encoded, self._tail + parent)
             ended = perf_counter_ns()
             step.nanoseconds += ended - began
-            if not taken:
-                first = offset
-            last = offset
             taken += 1
         if taken:
-            unit.taken.note_run(source, first, last, taken)
+            unit.taken.note_run(source, queue[0].offset, queue[taken - 1].offset, taken)
         step.records_in += taken
         unit.records_in += taken
         return taken

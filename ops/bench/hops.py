@@ -31,7 +31,7 @@ def bench_hop(
             found = track.run(engine, number, window_s)
             done[engine.name].append(found)
             say(f"round {number + 1}, {engine.name}: {found.rate:,.0f} records/s")
-    rates = {name: statistics.median(one.rate for one in all_) for name, all_ in done.items()}
+    rates = _medians(done, "rate")
     return {
         "records": records,
         "rounds": rounds,
@@ -42,17 +42,19 @@ def bench_hop(
             name: [round(min(one.rate for one in all_)), round(max(one.rate for one in all_))]
             for name, all_ in done.items()
         },
-        "cpu_us_per_record": {
-            name: round(statistics.median(one.cpu_us for one in all_), 1)
-            for name, all_ in done.items()
-        },
-        "broker_cpu_us_per_record": {
-            name: round(statistics.median(one.broker_us for one in all_), 1)
-            for name, all_ in done.items()
-        },
+        "cpu_us_per_record": _rounded(_medians(done, "cpu_us")),
+        "broker_cpu_us_per_record": _rounded(_medians(done, "broker_us")),
         "ratios": {
             name: round(rates[DOA.name] / rate, 2)
             for name, rate in rates.items()
             if name != DOA.name and DOA.name in rates
         },
     }
+
+
+def _medians(done: dict[str, list[Round]], figure: str) -> dict[str, float]:
+    return {n: statistics.median(getattr(one, figure) for one in all_) for n, all_ in done.items()}
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(figure, 1) for name, figure in figures.items()}
