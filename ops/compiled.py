@@ -1,4 +1,5 @@
-"""The hot modules of `streams` as C extensions, which mypyc makes of the same source.
+"""The hot modules of `streams` as C extensions, which mypyc makes of the same source; and the
+functions that are generated for each record class, which it makes of the same text.
 
 They are optional: without a C compiler, or after an edit, Python runs the source itself, and what
 it writes is the same to the byte (`tests/system/test_compiled.py`). They lie outside the source, in
@@ -11,11 +12,13 @@ mypyc, https://mypyc.readthedocs.io
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import streams
@@ -43,6 +46,7 @@ HOT = (
     "varint",
 )
 READ = ("schemas", "streams", "pyproject.toml")  # what mypyc has to see
+BENCHED = "ops.bench.hop"  # what benchmarks run
 WORDS_TOLD = 1_000
 
 
@@ -76,26 +80,71 @@ def preferred() -> bool:
 def compile_hot(place: Path | None = None) -> Path:
     """Make them, unless they are there; NotCompiled says what is missing."""
     place = place or folder()
-    if place.is_dir():
-        return place
+    if not place.is_dir():
+        with _making(place) as (source, made):
+            for one in READ:
+                if (ROOT / one).is_dir():
+                    ignored = shutil.ignore_patterns("__pycache__")
+                    shutil.copytree(ROOT / one, source / one, ignore=ignored)
+                else:
+                    shutil.copy(ROOT / one, source / one)
+            _run_mypyc(source, [f"streams/{name}.py" for name in HOT])
+            _move_extensions(source, made)
+            if not place.is_dir():  # else another was quicker
+                made.rename(place)
+    return place
+
+
+def compile_codecs(packages: Iterable[str], place: Path | None = None) -> int:
+    """Make the codecs of these packages' flows, beside the modules; how many were missing."""
+    from schemas.generated import PREAMBLE
+
+    place, texts = place or folder(), codec_texts(packages)
+    missing = {name: text for name, text in texts.items() if not list(place.glob(f"{name}.*"))}
+    if missing:
+        with _making(place) as (source, _):
+            for name, text in missing.items():
+                (source / f"{name}.py").write_text(f"{PREAMBLE}\n\n{text}\n", encoding="utf-8")
+            _run_mypyc(source, [f"{name}.py" for name in missing])
+            _move_extensions(source, place)
+    return len(missing)
+
+
+def codec_texts(packages: Iterable[str]) -> dict[str, str]:
+    """What is generated for the records of these packages' flows, by the names of the modules."""
+    from schemas import generated
+    from schemas.fill import compile_fill
+    from schemas.rules import classes_in
+    from streams.codec import MemoryRegistry
+    from streams.plan import Plan
+    from streams.topology import discover
+
+    for flow in discover(packages).flows.values():
+        for codec in Plan(flow, MemoryRegistry()).subjects().values():
+            codec.register()
+            for model in classes_in(codec.record).values():
+                compile_fill(model)
+    return generated.texts
+
+
+@contextlib.contextmanager
+def _making(place: Path) -> Iterator[tuple[Path, Path]]:
+    """Folders for sources and for what is made of them, beside the place where that shall lie."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix="making.") as name:
         source, made = Path(name) / "source", Path(name) / "made"
         source.mkdir()
-        for one in READ:
-            if (ROOT / one).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(ROOT / one, source / one, ignore=ignored)
-            else:
-                shutil.copy(ROOT / one, source / one)
-        _run_mypyc(source)
-        for extension in [*source.glob("*.so"), *source.glob("streams/*.so")]:
-            to = made / extension.relative_to(source)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(extension, to)
-        if not place.is_dir():  # else another was quicker
-            made.rename(place)
-    return place
+        made.mkdir()
+        yield source, made
+
+
+def _move_extensions(source: Path, to: Path) -> None:
+    """The modules last: each is found by its name, and needs what all of them share."""
+    found = [*source.glob("*.so"), *source.glob("streams/*.so")]
+    for extension in sorted(found, key=lambda one: "__mypyc" not in one.name):
+        place = to / extension.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(extension, place)
 
 
 def remove() -> None:
@@ -103,8 +152,8 @@ def remove() -> None:
     shutil.rmtree(folder().parent, ignore_errors=True)
 
 
-def _run_mypyc(source: Path) -> None:
-    command = [sys.executable, "-m", "mypyc", *(f"streams/{name}.py" for name in HOT)]
+def _run_mypyc(source: Path, files: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "mypyc", *files]
     done = subprocess.run(
         command, cwd=source, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal
 import pydantic
 from pydantic_avro.to_avro.base import AvroBase
 
+from schemas.fill import Fill, first_fill, refuse
+
 STAGES = ("event", "feature", "prediction", "example", "model", "signal", "alert")
 TOPIC_PATTERN = re.compile(rf"[a-z][a-z0-9_]*\.({'|'.join(STAGES)})\.[a-z][a-z0-9_]*")
 
@@ -99,14 +101,22 @@ class Record(AvroBase):
     )
 
     stream: ClassVar[Stream | None] = None
+    _fill: ClassVar[Fill] = refuse  # takes the fields of most new records; see `schemas.fill`
 
     # The Avro body of a record of a stream, kept by its encoder: such a record is encoded once,
     # though it may also stand in others (a feature in an example) and in what is remembered.
     __slots__ = ("_body",)
 
+    def __init__(self, /, **fields: Any) -> None:
+        if not self.__class__._fill(self, fields):
+            super().__init__(**fields)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # it checks no more
+
     def __init_subclass__(cls, *, stream: Stream | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.stream = stream
+        cls._fill = first_fill(cls)
 
 
 class State(Record):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from streams.reader import KafkaLog
 
 PASSING_PAUSE_S = 0.25
+RETRY_MS = 5  # and twice as long each time: while a broker marks the end of the last transaction
 LINGER_MS = 100  # fewer, larger requests; a commit and a flush send what waits at once
 
 
@@ -110,6 +111,8 @@ class Cluster:
             {
                 **config,
                 "transactional.id": transactional_id,
+                "linger.ms": min(LINGER_MS, self.settings.idle_commit_ms),
+                "retry.backoff.ms": RETRY_MS,
                 "transaction.timeout.ms": self.settings.transaction_timeout_ms,
             }
         )

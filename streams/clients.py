@@ -11,6 +11,7 @@ from streams.errors import BrokerError, Evicted, Fenced, OutcomeUnknown
 from streams.merge import Merge, Stored
 from streams.settings import Settings
 
+_new = tuple.__new__  # the same as to call the class, which is once more a call of Python
 FULL_WAIT_S = 0.01  # how long to serve a producer when its queue is full
 END = KafkaError._PARTITION_EOF
 FIRST = OFFSET_BEGINNING  # the first record that retention has left
@@ -151,13 +152,9 @@ def stored_of(fetched: Any) -> Stored:
         headers = fetched.headers()
     except (SystemError, UnicodeDecodeError):  # a header's name may be any bytes; such are not ours
         headers = None
-    return Stored(
-        fetched.offset(),
-        fetched.key(),
-        fetched.value(),
-        {name: value or b"" for name, value in headers} if headers else {},  # it may be null
-        fetched.timestamp()[1],
-    )
+    known = {name: value or b"" for name, value in headers} if headers else {}  # it may be null
+    fields = fetched.offset(), fetched.key(), fetched.value(), known, fetched.timestamp()[1]
+    return _new(Stored, fields)
 
 
 def base_config(bootstrap: str, settings: Settings) -> dict[str, Any]:

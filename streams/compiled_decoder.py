@@ -16,17 +16,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import groupby
 from struct import Struct
-from typing import Annotated, Any
+from typing import Any
 
-import pydantic
-
+from schemas.fill import INLINE, SET, SETTERS, checker, checks_more, limits
+from schemas.generated import build
 from schemas.record import Record
 from streams.compiled_encoder import KEEP_BODY
 from streams.varint import GOES_ON, read_varint
 
 KNOWN_MAX = 32_768  # texts of one field, or instants, that are remembered
+WIDE_MIN = 1 << 62  # a bound no smaller may not fit into a machine's integer
 SIX_BYTES_MIN = 1 << 39  # a number no smaller takes six bytes, or more
-INLINE = {"Ge", "Le"}  # bounds that are compared in the generated code
 
 Decode = Callable[[bytes], Any]
 
@@ -46,23 +46,21 @@ def compile_decoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
     """A function from a value in the wire format to its record; it raises any Exception for what
     it does not take. None when a field is not plain, or the class checks more than its fields.
     """
-    if _checks_more(record):
+    if checks_more(record):
         return None
     names: dict[str, Any] = {
+        "head": prefix,
         "Unlike": Unlike,
         "long": _long,
         "instants": {},
         "instant": _instant,
         "new": object.__new__,
         "record": record,
-        "set_fields": vars(pydantic.BaseModel)["__dict__"].__set__,
-        "set_names": vars(pydantic.BaseModel)["__pydantic_fields_set__"].__set__,
-        "set_extra": vars(pydantic.BaseModel)["__pydantic_extra__"].__set__,
-        "set_private": vars(pydantic.BaseModel)["__pydantic_private__"].__set__,
-        "given": set(record.model_fields),  # shared: a copy of a record copies it
+        **SETTERS,
+        "named": set(record.model_fields),  # shared: a copy of a record copies it
         "keep": KEEP_BODY,
     }
-    lines = [f"if value[:5] != {prefix!r}: raise Unlike", "at = 5"]
+    lines = ["b: i64", "end: i64", "at: i64 = 5", "if not value.startswith(head): raise Unlike"]
     try:
         fields = [
             (f"v{number}", declared["type"], record.model_fields[declared["name"]])
@@ -80,41 +78,24 @@ def compile_decoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
         "if at != len(value): raise Unlike",
         "r = new(record)",
         f"set_fields(r, {{{items}}})",
-        "set_names(r, given)",
-        "set_extra(r, None)",
-        "set_private(r, None)",
+        *SET,
         "keep(r, value[5:])",
         "return r",
     ]
-    exec("\n    ".join(["def decode(value):", *lines]), names)  # compiles our own schema
-    decode: Decode = names["decode"]
+    body = ["def decode(value: bytes) -> Any:", *(f"    {line}" for line in lines)]
+    decode: Decode = build("decode", body, names)
     return decode
-
-
-def _checks_more(record: type[Record]) -> bool:
-    """Whether making a record runs code of its author's, which only pydantic would call."""
-    decorators = record.__pydantic_decorators__
-    metadata = [m for info in record.model_fields.values() for m in info.metadata]
-    return bool(
-        decorators.field_validators
-        or decorators.model_validators
-        or decorators.validators
-        or decorators.root_validators
-        or record.__pydantic_custom_init__
-        or record.__pydantic_post_init__
-        or record.__private_attributes__
-        or any(type(m).__module__ == "pydantic.functional_validators" for m in metadata)
-    )
 
 
 def _field(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
     """The lines that read one field into the variable `v`, and leave `at` behind it."""
     if not isinstance(kind, list):
-        return _plain(kind, v, info, names)
+        return [*_wide(v, info), *_plain(kind, v, info, names)]
     if len(kind) != 2 or "null" not in kind:
         raise KeyError(str(kind))
     null = kind.index("null")
     return [
+        f"{v}: Any",
         "b = value[at]; at += 1",
         f"if b == {2 * null}: {v} = None",
         f"elif b != {2 - 2 * null}: raise Unlike",
@@ -160,12 +141,19 @@ def _plain(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
     return lines + _bounds(v, info, names, width)
 
 
+def _wide(v: str, info: Any) -> list[str]:
+    """What keeps the compiler from comparing `v` as a machine's integer: odd bounds."""
+    bounds = [bound for bound in limits(info.metadata) if bound is not None]
+    plain = all(type(bound) is int and abs(bound) < WIDE_MIN for bound in bounds)
+    return [] if plain or info.annotation is not int else [f"{v}: Any"]
+
+
 def _is_instant(info: Any) -> bool:
     """Whether most values of a field take six bytes. Any other length is read as well: no six bytes
     that begin with a shorter number are among those that are known.
     """
     extra = info.json_schema_extra or {}
-    return extra.get("unit") == "ms" or (_limits(info)[0] or 0) >= SIX_BYTES_MIN
+    return extra.get("unit") == "ms" or (limits(info.metadata)[0] or 0) >= SIX_BYTES_MIN
 
 
 def _doubles(run: list[tuple[str, Any]], names: dict[str, Any]) -> list[str]:
@@ -173,15 +161,13 @@ def _doubles(run: list[tuple[str, Any]], names: dict[str, Any]) -> list[str]:
     unpack, variables = f"unpack_{len(run)}", "".join(f"{v}, " for v, _ in run)
     names[unpack] = Struct(f"<{len(run)}d").unpack_from
     checks = (_bounds(v, info, names, f"{v} - {v} == 0") for v, info in run)
-    lines = [f"{variables}= {unpack}(value, at); at += {8 * len(run)}"]
+    floats = ", ".join(["float"] * len(run))
+    lines = [
+        f"all_{run[0][0]}: tuple[{floats}] = {unpack}(value, at)",
+        f"{variables}= all_{run[0][0]}",
+        f"at += {8 * len(run)}",
+    ]
     return lines + [line for check in checks for line in check]
-
-
-def _limits(info: Any) -> tuple[Any, Any]:
-    """The lower and the upper bound of a field, None where there is none."""
-    bounds = {type(m).__name__: m for m in info.metadata}
-    low, high = bounds.get("Ge"), bounds.get("Le")
-    return low and low.ge, high and high.le
 
 
 def _bounds(v: str, info: Any, names: dict[str, Any], always: str | None) -> list[str]:
@@ -189,7 +175,7 @@ def _bounds(v: str, info: Any, names: dict[str, Any], always: str | None) -> lis
     if {type(m).__name__ for m in info.metadata} - INLINE:
         names[f"check_{v}"] = _checker(info)
         return [f"{v} = check_{v}({v})"]
-    low, high = _limits(info)
+    low, high = limits(info.metadata)
     tests = [always] if always and (low is None or high is None) else []
     tests += [f"{v} >= {low!r}"] if low is not None else []
     tests += [f"{v} <= {high!r}"] if high is not None else []
@@ -197,11 +183,7 @@ def _bounds(v: str, info: Any, names: dict[str, Any], always: str | None) -> lis
 
 
 def _checker(info: Any) -> Callable[[Any], Any]:
-    """What pydantic makes of a value of the field."""
-    kind: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-    adapter = pydantic.TypeAdapter(kind, config=Record.model_config)
-    check: Callable[[Any], Any] = adapter.validator.validate_python
-    return check
+    return checker(info.annotation, info.metadata, Record.model_config)
 
 
 def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import groupby
 from struct import Struct, pack
-from typing import Any
+from typing import Any, NamedTuple
 
+from schemas.generated import build
 from schemas.record import Record
 from schemas.rules import classes_in
 from streams.varint import encode_long
@@ -30,6 +31,16 @@ _BODY: Any = vars(Record)["_body"]  # the slot itself: asking a record for it ma
 KEEP_BODY: Callable[[Any, bytes], None] = _BODY.__set__
 
 Encoder = Callable[[Any], bytes]
+
+
+class Text(NamedTuple):
+    """What is generated: the names it uses, the lines that define functions, and which of them
+    encodes a class, by the class's name.
+    """
+
+    names: dict[str, Any]
+    lines: list[str]
+    functions: dict[str, str]
 
 
 def encode_string(text: str) -> bytes:
@@ -58,6 +69,7 @@ def compile_encoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
     """
     names: dict[str, Any] = {
         **{f"class_{name}": nested for name, nested in classes_in(record).items()},
+        "head": prefix,
         "long": encode_long,
         "short_string": encode_short_string,
         "string": encode_string,
@@ -65,25 +77,24 @@ def compile_encoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
         "pack": Struct("<d").pack,
         "pack_some": Struct("<cd").pack,
         "pack_all": pack_doubles,
-        "join": b"".join,
         "kept": _BODY.__get__,
         "keep": KEEP_BODY,
     }
+    text = Text(names, [], {})
     try:
-        parts = _fields(schema, names, {})
+        parts = _fields(schema, text)
     except KeyError:
         return None  # a type that only fastavro knows
-    lines = [f"def encode(r, head={prefix!r}):", "    d = r.__dict__"]
+    lines = [*text.lines, "def encode(r: Any) -> bytes:", "    d: dict[str, Any] = r.__dict__"]
     if record.stream is not None:
-        lines += [f"    body = join(({parts}))", "    keep(r, body)", "    return head + body"]
+        lines += [f"    body = b''.join(({parts}))", "    keep(r, body)", "    return head + body"]
     else:
-        lines += [f"    return join((head, {parts}))"]
-    exec("\n".join(lines), names)  # compiles our own schema; see the module's docstring
-    encode: Encoder = names["encode"]
+        lines += [f"    return b''.join((head, {parts}))"]
+    encode: Encoder = build("encode", lines, names)
     return encode
 
 
-def _fields(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]) -> str:
+def _fields(schema: dict[str, Any], text: Text) -> str:
     """The expressions that encode the fields of a record whose `__dict__` is `d`, a comma after
     each.
     """
@@ -92,59 +103,58 @@ def _fields(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]
         values = [(f["type"], f"d[{f['name']!r}]") for f in group]
         if plain:  # doubles that follow each other are packed at once
             pack = f"pack_{len(values)}"
-            names[pack] = Struct("<" + "d" * len(values)).pack
+            text.names[pack] = Struct("<" + "d" * len(values)).pack
             parts.append(f"{pack}({', '.join(value for _, value in values)})")
         else:
-            parts += [_value(kind, value, names, known) for kind, value in values]
+            parts += [_value(kind, value, text) for kind, value in values]
     return "".join(f"{part}, " for part in parts)
 
 
-def _record(schema: dict[str, Any], names: dict[str, Any], known: dict[str, str]) -> str:
+def _record(schema: dict[str, Any], text: Text) -> str:
     """Define the encoder of a nested record and return its name.
 
     It takes the body that was kept, if there is one and it is of this class and no subclass.
     """
-    function = known[schema["name"]] = f"record_{len(known)}"
-    parts = _fields(schema, names, known)
-    source = f"""
-def {function}(r):
-    if r.__class__ is class_{schema["name"]}:
-        try:
-            return kept(r)
-        except AttributeError:
-            pass
-    d = r.__dict__
-    return join(({parts}))
-"""
-    exec(source, names)
+    function = text.functions[schema["name"]] = f"record_{len(text.functions)}"
+    parts = _fields(schema, text)
+    lines = [
+        f"def {function}(r: Any) -> bytes:",
+        f"    if r.__class__ is class_{schema['name']}:",
+        "        try:",
+        "            body: bytes = kept(r)",
+        "            return body",
+        "        except AttributeError:",
+        "            pass",
+        "    d: dict[str, Any] = r.__dict__",
+        f"    return b''.join(({parts}))",
+    ]
+    text.lines.extend(lines)
     return function
 
 
-def _value(kind: Any, value: str, names: dict[str, Any], known: dict[str, str]) -> str:
+def _value(kind: Any, value: str, text: Text) -> str:
     """The expression that encodes a value."""
     if isinstance(kind, list):
-        return _optional(kind, value, names, known)
+        return _optional(kind, value, text)
     if isinstance(kind, dict):
         if kind["type"] == "record":
-            return f"{_record(kind, names, known)}({value})"
+            return f"{_record(kind, text)}({value})"
         if kind["type"] == "array":
             if kind["items"] == "double":
                 return f"(long(len(v)) + pack_all(v) + b'\\0' if (v := {value}) else b'\\0')"
-            item = _value(kind["items"], "x", names, known)
-            return (
-                f"(long(len(v)) + join([{item} for x in v]) + b'\\0' if (v := {value}) else b'\\0')"
-            )
+            items = f"b''.join([{_value(kind['items'], 'x', text)} for x in v])"
+            return f"(long(len(v)) + {items} + b'\\0' if (v := {value}) else b'\\0')"
         if kind["type"] == "map":
-            item = _value(kind["values"], "x", names, known)
-            pairs = f"join([{_STRING.format('k')} + {item} for k, x in v.items()])"
+            item = _value(kind["values"], "x", text)
+            pairs = f"b''.join([{_STRING.format('k')} + {item} for k, x in v.items()])"
             return f"(long(len(v)) + {pairs} + b'\\0' if (v := {value}) else b'\\0')"
-        return _value(kind["type"], value, names, known)
-    if kind in known:
-        return f"{known[kind]}({value})"
+        return _value(kind["type"], value, text)
+    if kind in text.functions:
+        return f"{text.functions[kind]}({value})"
     return _PRIMITIVES[kind].format(value)
 
 
-def _optional(branches: list[Any], value: str, names: dict[str, Any], known: dict[str, str]) -> str:
+def _optional(branches: list[Any], value: str, text: Text) -> str:
     """A nullable value: two branches, one of them null."""
     if len(branches) != 2 or "null" not in branches:
         raise KeyError(str(branches))
@@ -153,7 +163,7 @@ def _optional(branches: list[Any], value: str, names: dict[str, Any], known: dic
     kind = branches[1 - null]
     if kind == "double":
         return f"({nothing!r} if (v := {value}) is None else pack_some({something!r}, v))"
-    inner = _value(kind, "w", names, known)
+    inner = _value(kind, "w", text)
     return f"({nothing!r} if (w := {value}) is None else {something!r} + {inner})"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ops import compiled
-from ops.compiled import HOT, NotCompiled, compile_hot, folder, prefer, preferred
+from ops.compiled import HOT, NotCompiled, compile_codecs, compile_hot, folder, prefer, preferred
 
 
 @pytest.fixture
@@ -77,3 +77,35 @@ def test_missing_compiler_is_told_with_what_to_do(
     with pytest.raises(NotCompiled, match=r"apt-get install gcc(.|\n)*command 'cc' failed"):
         compile_hot()
     assert list((root / ".doa" / "compiled").iterdir()) == []
+
+
+def test_codecs_that_are_missing_are_made_beside_the_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[list[str]] = []
+
+    def mypyc(command: list[str], *, cwd: Path, **_: Any) -> Any:
+        wanted.append(command[3:])
+        for name in command[3:]:
+            assert "def make(" in (cwd / name).read_text(encoding="utf-8")
+            (cwd / name).with_suffix(".abi.so").touch()
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(subprocess, "run", mypyc)
+    monkeypatch.setattr(compiled, "codec_texts", lambda _: {"one": "def make(): ...", **later})
+    later: dict[str, str] = {}
+    place = tmp_path / "compiled"
+    assert compile_codecs((), place) == 1
+    later["two"] = "def make(): pass"
+    assert compile_codecs((), place) == 1
+    assert compile_codecs((), place) == 0
+    assert wanted == [["one.py"], ["two.py"]]
+    assert sorted(p.name for p in place.iterdir()) == ["one.abi.so", "two.abi.so"]
+
+
+def test_every_record_of_every_flow_has_its_codec_compiled() -> None:
+    packages = "processors", compiled.BENCHED
+    texts = dict(compiled.codec_texts(packages))
+    assert compiled.codec_texts(packages) == texts, "they are the same whenever they are made"
+    for words in ("class_PlannedFeature", "['departure_delay_minutes']", "['surprise']"):
+        assert any(words in text for text in texts.values())

@@ -6,12 +6,13 @@ import json
 import os
 import stat
 import sys
+import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from ops.stack import Stack, StackError, kafka
+from ops.stack import Stack, StackError, kafka, registry
 from ops.stack.errors import (
     Busy,
     DiskFull,
@@ -192,3 +193,23 @@ def test_progress_in_a_file_is_a_line_for_every_fifth(tmp_path: Path) -> None:
         "downloaded 80 % of 100 MB",
         "downloaded 100 % of 100 MB",
     ]
+
+
+def test_registry_is_unpacked_by_a_python_without_filters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / LOCK.registry.path
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive, "w:gz") as tar:
+        (tmp_path / "run.jar").write_text("jar", encoding="utf-8")
+        tar.add(tmp_path / "run.jar", "run.jar")
+    extract = tarfile.TarFile.extractall
+
+    def of_3_11_2(tar: tarfile.TarFile, path: Path) -> None:  # it takes no `filter`
+        extract(tar, path)
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", of_3_11_2)
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    registry.unpack(LOCK, tmp_path)
+    assert (registry.program_path(LOCK, tmp_path) / "run.jar").read_text() == "jar"
+    assert not archive.exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.compiled import ROOT, compile_hot, prefer
+from ops.compiled import BENCHED, ROOT, codec_texts, compile_codecs, compile_hot, prefer
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
@@ -26,6 +26,7 @@ from ops.bench.readings import readings
 from ops.bench.unit import FedUnit
 from processors.nycflights.replay import read_timeline
 from streams.moment import take_for_a_moment
+from schemas.generated import build
 from streams.topology import discover
 from streams.unit import NO_LIMIT
 assert preferred() == (not streams.unit.__file__.endswith(".py")) == bool(sys.argv[1:])
@@ -35,6 +36,11 @@ feeds = {
 }
 for name, (flow, events) in feeds.items():
     fed = FedUnit(flow, list(islice(events, 12_000)))
+    plain = type(build("one", ["def one() -> int:", "    return 1"], {}))
+    for codec in fed.plan.subjects().values():
+        codec.register()
+        both = codec.encode, codec.decode_compiled
+        assert {isinstance(one, plain) for one in both} <= {not sys.argv[1:]}, codec.subject
     unit, digest, count = fed._unit, hashlib.sha256(), 0
     for left in [500] * 24:  # a transaction each
         while left:
@@ -64,6 +70,9 @@ def test_compiled_modules_write_the_same_bytes(tmp_path: Path) -> None:
     assert not prefer(tmp_path / "none")
     place = compile_hot(tmp_path / "made")
     assert compile_hot(place) == place, "it is there"
+    packages = "processors", BENCHED
+    assert compile_codecs(packages, place) == len(codec_texts(packages)) > 50
+    assert compile_codecs(packages, place) == 0, "they are there"
     plain = written()
     assert [line.split()[0] for line in plain] == ["hop", "flights"]
     assert int(plain[0].split()[1]) > 12_000, "a feature for each reading, and state"

@@ -1,0 +1,178 @@
+"""Making records quickly: a function that is generated for each record class takes what the fields
+are given, where that is exactly what they hold.
+
+It never says what is wrong. Whatever is odd (a field that is missing or left to its default, one
+too many, a number to be converted, a bound) it refuses, and pydantic takes it or names the fault.
+So it may only ever take what pydantic takes, with the same record.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pydantic
+
+from schemas.generated import build
+
+TEXTS_KNOWN_MAX = 32_768  # of one rule, that were checked before
+INLINE = {"Ge", "Le"}  # bounds that are compared in the generated code
+
+Fill = Callable[[Any, dict[str, Any]], bool]
+Model = type[pydantic.BaseModel]
+
+SETTERS: dict[str, Any] = {  # past pydantic's own, which would look at what was checked
+    "set_fields": vars(pydantic.BaseModel)["__dict__"].__set__,
+    "set_names": vars(pydantic.BaseModel)["__pydantic_fields_set__"].__set__,
+    "set_extra": vars(pydantic.BaseModel)["__pydantic_extra__"].__set__,
+    "set_private": vars(pydantic.BaseModel)["__pydantic_private__"].__set__,
+}
+SET = ["set_names(r, named)", "set_extra(r, None)", "set_private(r, None)"]
+
+
+class Unknown(Exception):
+    """A field of a kind that only pydantic knows."""
+
+
+def refuse(record: Any, fields: dict[str, Any]) -> bool:
+    """What stands for the function of a class that has none."""
+    return False
+
+
+def first_fill(model: Model) -> Fill:
+    """The function of a class, which is generated when it is first called."""
+
+    def first(record: Any, fields: dict[str, Any]) -> bool:
+        if not model.__pydantic_complete__:
+            return False  # it names classes that are not there yet
+        made = model._fill = compile_fill(model)  # type: ignore[attr-defined]
+        return made(record, fields)
+
+    return first
+
+
+def compile_fill(model: Model) -> Fill:
+    """A function that gives a new record these fields, or returns False and leaves it as it was."""
+    names: dict[str, Any] = {**SETTERS, "named": set(model.model_fields)}
+    lines = ["def fill(r: Any, d: dict[str, Any]) -> bool:"]
+    lines += [f"    if len(d) != {len(model.model_fields)}: return False", "    try:"]
+    try:
+        if checks_more(model):
+            raise Unknown
+        for number, (name, info) in enumerate(model.model_fields.items()):
+            if info.alias or info.validation_alias:
+                raise Unknown
+            v = f"v{number}"
+            checks = _checks(v, info.annotation, info.metadata, names, model.model_config)
+            lines += [f"        {line}" for line in (f"{v}: Any = d[{name!r}]", *checks)]
+    except Unknown:
+        return refuse
+    items = ", ".join(f"{name!r}: v{n}" for n, name in enumerate(model.model_fields))
+    lines += [f"        {line}" for line in (f"set_fields(r, {{{items}}})", *SET)]
+    lines += ["    except Exception:", "        return False", "    return True"]
+    made: Fill = build("fill", lines, names)
+    return made
+
+
+def checks_more(model: Model) -> bool:
+    """Whether making a record runs code of its author's, which only pydantic would call."""
+    decorators = model.__pydantic_decorators__
+    metadata = [m for info in model.model_fields.values() for m in info.metadata]
+    return bool(
+        decorators.field_validators
+        or decorators.model_validators
+        or decorators.validators
+        or decorators.root_validators
+        or model.__pydantic_custom_init__
+        or model.__pydantic_post_init__
+        or model.__private_attributes__
+        or any(type(m).__module__ == "pydantic.functional_validators" for m in metadata)
+    )
+
+
+def limits(metadata: list[Any]) -> tuple[Any, Any]:
+    """The lower and the upper bound of a field, None where there is none."""
+    bounds = {type(m).__name__: m for m in metadata}
+    low, high = bounds.get("Ge"), bounds.get("Le")
+    return low and low.ge, high and high.le
+
+
+def checker(
+    annotation: Any, metadata: list[Any], config: pydantic.ConfigDict
+) -> Callable[[Any], Any]:
+    """What pydantic makes of a value of a field."""
+    kind: Any = Annotated[(annotation, *metadata)] if metadata else annotation
+    adapter = pydantic.TypeAdapter(kind, config=config)
+    check: Callable[[Any], Any] = adapter.validator.validate_python
+    return check
+
+
+def _checks(
+    v: str,
+    annotation: Any,
+    metadata: list[Any],
+    names: dict[str, Any],
+    config: pydantic.ConfigDict,
+) -> list[str]:
+    """The lines that let `v` pass only if it is of a kind and within its bounds."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        if len(kinds) != 1:
+            raise Unknown
+        return [f"if {v} is not None:", *_indented(_checks(v, kinds[0], metadata, names, config))]
+    if get_origin(annotation) is Literal:
+        names[f"some_{v}"] = allowed = set(get_args(annotation))
+        if {type(one) for one in allowed} != {str}:
+            raise Unknown
+        return [f"if type({v}) is not str or {v} not in some_{v}: return False"]
+    if annotation is str and metadata:
+        names[f"known_{v}"], names[f"look_{v}"] = _texts(metadata, config)
+        return [
+            f"if type({v}) is not str: return False",
+            f"if {v} not in known_{v}: look_{v}({v})",
+        ]
+    if annotation in (int, float):
+        return _numbers(v, annotation, metadata)
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        names[f"class_{v}"] = annotation
+        return [f"if type({v}) is not class_{v}: return False"]
+    if annotation not in (str, bool, bytes) or metadata:
+        raise Unknown
+    return [f"if type({v}) is not {annotation.__name__}: return False"]
+
+
+def _numbers(v: str, kind: type, metadata: list[Any]) -> list[str]:
+    """The lines that hold a number to its type and its bounds."""
+    if {type(m).__name__ for m in metadata} - INLINE:
+        raise Unknown
+    low, high = limits(metadata)
+    n = f"{v}_number"
+    tests = [f"{n} - {n} == 0"] if kind is float and (low is None or high is None) else []
+    tests += [f"{n} >= {low!r}"] if low is not None else []
+    tests += [f"{n} <= {high!r}"] if high is not None else []
+    lines = [f"if type({v}) is not {kind.__name__}: return False"]
+    if tests:
+        lines += [f"{n}: {kind.__name__} = {v}", f"if not ({' and '.join(tests)}): return False"]
+    return lines
+
+
+def _texts(
+    metadata: list[Any], config: pydantic.ConfigDict
+) -> tuple[set[str], Callable[[str], None]]:
+    """Texts that were checked before, and a function that checks one and adds it."""
+    known: set[str] = set()
+    check = checker(str, metadata, config)
+
+    def look(text: str) -> None:
+        if check(text) != text:
+            raise Unknown  # pydantic makes another text of it
+        if len(known) >= TEXTS_KNOWN_MAX:
+            known.clear()
+        known.add(text)
+
+    return known, look
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" for line in lines]

@@ -1,0 +1,204 @@
+"""Records that are made quickly are those that pydantic makes; what is odd is left to it."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from typing import Annotated, Any, Literal
+
+import pydantic
+import pytest
+
+from schemas import fill
+from schemas.fill import TEXTS_KNOWN_MAX, compile_fill, refuse
+from schemas.record import Record, State, field
+
+
+class Part(Record):
+    """A part."""
+
+    name: str = field("Name.")
+
+
+class Screw(Part):
+    """A part that is more."""
+
+    turns: int = field("Turns.", default=3)
+
+
+class Plain(Record):
+    """One of each kind that is made quickly."""
+
+    key: str = field("Key.", pattern=r"^[a-z]{1,3}$")
+    text: str = field("Text.")
+    at_ms: int = field("When.", unit="ms", ge=0)
+    count: int = field("Count.", ge=-5, le=5)
+    share: float = field("Share.", ge=0, le=1)
+    heat: float = field("Heat.", unit="degC")
+    cold: float | None = field("Cold.", unit="degC", le=0, default=None)
+    good: bool = field("Good.")
+    raw: bytes = field("Raw.")
+    mood: Literal["calm", "cross"] = field("Mood.")
+    part: Part = field("Part.")
+    more: Part | None = field("Another.", default=None)
+
+
+class Text(str):
+    """A text that is none of ours."""
+
+
+PLAIN: dict[str, Any] = {
+    "key": "abc",
+    "text": "",
+    "at_ms": 0,
+    "count": -5,
+    "share": 1.0,
+    "heat": -0.0,
+    "cold": None,
+    "good": False,
+    "raw": b"",
+    "mood": "calm",
+    "part": Part(name="p"),
+    "more": Screw(name="s", turns=2),
+}
+ODD: list[Any] = [
+    None, True, False, 0, 1, -1, 6, -6, 2**70, 0.0, 0.5, 1.5, -1.0, math.nan, math.inf, "", "ab",
+    "abcd", "calm", Text("abc"), Text("calm"), b"", b"x", bytearray(b"x"), [], {}, {"name": "p"},
+    object(), Part(name="q"), Screw(name="q"), PLAIN,
+]  # fmt: skip
+
+
+def made(make: Any) -> tuple[Any, ...]:
+    """What came of it, with the types of all values; or what was wrong with it."""
+    try:
+        record = make()
+    except pydantic.ValidationError as error:
+        return type(error), error.title, repr(error.errors(include_url=False))
+    kinds = [(name, type(value)) for name, value in vars(record).items()]
+    return type(record), repr(record), kinds, record.model_fields_set, record.model_dump()
+
+
+def pydantically(model: type[Record], fields: dict[str, Any]) -> Any:
+    record = model.__new__(model)
+    pydantic.BaseModel.__init__(record, **fields)
+    return record
+
+
+def test_plain_fields_are_taken_without_pydantic() -> None:
+    record = Plain.__new__(Plain)
+    assert compile_fill(Plain)(record, PLAIN | {"more": None})
+    assert record == Plain(**(PLAIN | {"more": None}))
+    assert not compile_fill(Plain)(record, PLAIN), "an instance of a subclass is for pydantic"
+    assert compile_fill(Screw)(Screw.__new__(Screw), {"name": "s", "turns": 1})
+
+
+@pytest.mark.parametrize("name", [*PLAIN, "unknown"])
+def test_whatever_a_field_is_given_comes_out_as_by_pydantic(name: str) -> None:
+    for odd in ODD:
+        fields = PLAIN | {name: odd}
+        expected = made(lambda fields=fields: pydantically(Plain, fields))
+        assert made(lambda fields=fields: Plain(**fields)) == expected, odd
+
+
+def test_fields_left_out_or_in_another_order_come_out_as_by_pydantic() -> None:
+    backwards = dict(reversed(PLAIN.items()))
+    cases = [backwards, *({n: v for n, v in PLAIN.items() if n != name} for name in PLAIN)]
+    for fields in cases:
+        expected = made(lambda fields=fields: pydantically(Plain, fields))
+        assert made(lambda fields=fields: Plain(**fields)) == expected
+    assert list(vars(Plain(**backwards))) == list(PLAIN)
+
+
+def test_records_are_frozen_and_go_through_pickle_and_copies() -> None:
+    record = Plain(**PLAIN)
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        record.count = 1
+    assert pickle.loads(pickle.dumps(record)) == record  # our own bytes, made just now
+    assert record.model_copy(update={"count": 1}).count == 1
+    assert (record.count, hash(record)) == (-5, hash(pydantically(Plain, PLAIN)))
+
+
+class Tally(State):
+    """A state that is changed in place."""
+
+    count: int = field("Count.")
+
+
+def test_states_may_be_changed_each_by_itself() -> None:
+    one, other = Tally(count=1), Tally(count=1)
+    one.count += 1
+    assert (one.count, other.count) == (2, 1)
+
+
+class Careful(Record):
+    """Checks more than its fields."""
+
+    name: str = field("Name.")
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def upper(cls, name: str) -> str:
+        return name.upper()
+
+
+class Heir(Careful):
+    """Inherits what is checked."""
+
+    age: int = field("Age.")
+
+
+class Listing(Record):
+    """Holds what is copied."""
+
+    names: list[str] = field("Names.")
+
+
+class Alias(Record):
+    """Is told otherwise than it is named."""
+
+    name: str = pydantic.Field(alias="label")
+
+
+class Trimmed(Record):
+    """Makes another text of what it is given."""
+
+    name: Annotated[str, pydantic.StringConstraints(strip_whitespace=True)] = field("Name.")
+
+
+@pytest.mark.parametrize("model", [Careful, Heir, Listing, Alias])
+def test_classes_with_more_to_them_are_left_to_pydantic(model: type[Record]) -> None:
+    assert compile_fill(model) is refuse
+
+
+def test_their_records_are_made_as_ever() -> None:
+    assert Heir(name="a", age=1).name == "A"
+    assert Alias(label="x").name == "x"
+    names = ["a"]
+    assert Listing(names=names).names is not names
+    assert [Trimmed(name=name).name for name in (" a", "a", " a", "a ")] == ["a"] * 4
+
+
+class Early(Record):
+    """Names a class that comes later."""
+
+    later: Later = field("Later.")
+
+
+def test_class_that_is_not_complete_yet_is_asked_again() -> None:
+    assert Early(later=Later(name="l")).later.name == "l"
+    assert Early._fill(Early.__new__(Early), {"later": Later(name="m")})
+
+
+class Later(Record):
+    """Comes later."""
+
+    name: str = field("Name.")
+
+
+def test_texts_are_remembered_up_to_a_limit() -> None:
+    known, look = fill._texts([pydantic.StringConstraints(max_length=9)], {})
+    for number in range(TEXTS_KNOWN_MAX + 10):
+        look(str(number))
+    assert 0 < len(known) <= TEXTS_KNOWN_MAX
+    with pytest.raises(pydantic.ValidationError):
+        look("longer than nine")
