@@ -228,7 +228,7 @@ def _without_registry(
     run.team.restart(slot)
     try:
         if run.left(others):
-            run.go_on(run.left(others))
+            run.go_on(run.left(others), asking=True)
     finally:
         run.ground.let_registry_be("well")
         at = mend()

@@ -84,6 +84,7 @@ class Ground:
         self._down.callback(self.door.close)
         self.last_ms = 0
         self.ends: dict[Place, int] = {}
+        self.asking: set[tuple[str, int, int]] = set()  # records about which the registry is asked
 
     def up(self) -> None:
         """Start the stack, which nobody else uses, from nothing."""
@@ -125,7 +126,9 @@ class Ground:
     def load(self, events: int, seed: int) -> None:
         """Write the inputs, once; `reset` seals them."""
         records = inputs.events(self.topology, self.flow, events, seed)
-        self.last_ms = inputs.load(self.connection, self.plan, self.partitions, records)
+        self.last_ms, self.asking = inputs.load(
+            self.connection, self.plan, self.partitions, records
+        )
 
     def reset(self) -> None:
         """Forget all that the flow wrote; its inputs stay, sealed by a new clock."""

@@ -6,6 +6,7 @@ flow's own, is written again for each.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
@@ -22,7 +23,8 @@ from streams.topology import Flow, Topology, stream_of
 
 CLOSING_MS = days(100)  # past every deadline that a flow may have set
 SPOILT_EVERY = 50  # an undecodable record after so many good ones
-SPOILT = (b"", b"\x00spoilt", b"{}")
+ASKING = b"\x00spoilt"  # which the registry is asked about: whose schema is that?
+SPOILT = (b"", ASKING, b"{}")
 FLUSH_S = 60.0
 
 
@@ -37,17 +39,24 @@ def events(topology: Topology, flow: Flow, count: int, seed: int) -> Iterator[Re
     return Drawing(flow, seed).records(count)
 
 
-def load(connection: Connection, plan: Plan, partitions: int, records: Iterator[Record]) -> int:
-    """Write events, spoilt ones between them; the last event time."""
-    last_ms = 0
+def load(
+    connection: Connection, plan: Plan, partitions: int, records: Iterator[Record]
+) -> tuple[int, set[tuple[str, int, int]]]:
+    """Write events to empty topics, spoilt ones between them; the last event time, and where lies
+    what a unit has to ask the registry about (topic, partition, offset).
+    """
+    last_ms, asking = 0, set()
     writer = Writer(connection, plan, partitions)
     for count, record in enumerate(records, 1):
         writer.event(record)
         last_ms = max(last_ms, getattr(record, stream_of(type(record)).event_time))
         if count % SPOILT_EVERY == 0:
-            writer.event(record, SPOILT[count // SPOILT_EVERY % len(SPOILT)])
+            value = SPOILT[count // SPOILT_EVERY % len(SPOILT)]
+            place = writer.event(record, value)
+            if value == ASKING:
+                asking.add((*place, writer.written[place] - 1))
     writer.close()
-    return last_ms
+    return last_ms, asking
 
 
 def close(connection: Connection, plan: Plan, partitions: int, last_ms: int) -> None:
@@ -67,19 +76,23 @@ class Writer:
         self._plan = plan
         self._partitions = partitions
         self._failures: list[str] = []
+        self.written: Counter[tuple[str, int]] = Counter()
 
-    def event(self, record: Record, value: bytes | None = None) -> None:
-        """Write an event where it belongs, or other bytes in its place."""
+    def event(self, record: Record, value: bytes | None = None) -> tuple[str, int]:
+        """Write an event where it belongs, or other bytes in its place; topic and partition."""
         stream = stream_of(type(record))
         key = getattr(record, stream.key)
         if value is None:
             value = self._plan.codec(type(record)).encode(record)
         number = partition_of(key, self._partitions)
-        self.write(self._plan.topic(stream.topic), number, key, value)
+        topic = self._plan.topic(stream.topic)
+        self.write(topic, number, key, value)
+        return topic, number
 
     def write(self, topic: str, number: int, key: str | None, value: bytes) -> None:
         """Write any bytes anywhere."""
         put(self._producer, topic, value, key, number, on_delivery=self._note)
+        self.written[(topic, number)] += 1
         self._producer.poll(0)
 
     def close(self) -> None:

@@ -116,16 +116,19 @@ class Run:
         """Wait until the offsets of these units move, whether readers see that or not."""
         self._go_on(units, 1)
 
-    def go_on(self, units: set[int]) -> None:
-        """Wait until these units have taken at least so many input records more, or all."""
-        self._go_on(units, PROGRESS_MIN)
+    def go_on(self, units: set[int], *, asking: bool = False) -> None:
+        """Wait until these units have taken at least so many input records more, or all. Where the
+        registry does not answer they may also stand `asking`, before a record of which only it
+        could say what it is.
+        """
+        self._go_on(units, PROGRESS_MIN, asking)
 
-    def _go_on(self, units: set[int], records: int) -> None:
+    def _go_on(self, units: set[int], records: int, asking: bool = False) -> None:
         ends = sum(end for (_, unit), end in self.ground.ends.items() if unit in units)
         wanted = min(self._offsets(units) + records, ends)
         self.until(
             f"the units {sorted(units)} take {records} records more",
-            lambda: self._offsets(units) >= wanted,
+            lambda: self._offsets(units) >= wanted or (asking and units <= self._asking()),
             RECOVERY_S,
         )
 
@@ -138,6 +141,10 @@ class Run:
 
     def _offsets(self, units: set[int]) -> int:
         return sum(at for (_, unit), at in self.ground.committed().items() if unit in units)
+
+    def _asking(self) -> set[int]:
+        places = self.ground.committed().items()
+        return {unit for (topic, unit), at in places if (topic, unit, at) in self.ground.asking}
 
     def _settled(self) -> dict[int, set[int]] | None:
         """The units of each slot, once each running slot is a member and no unit is nobody's."""
