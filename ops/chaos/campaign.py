@@ -28,7 +28,7 @@ FINISH_S = 600.0
 HANGING_S = 15.0  # more than a transaction's time-out and the broker's look at it
 READ_S = 60.0
 JITTER = 0.3  # of the way between two faults
-RUNS_MAX_FACTOR = 3  # runs that may be used up, over those that should do
+FRUITLESS_RUNS_MAX = 5  # in a row, which came to their end before anything struck
 FAILURES = (StreamsError, psutil.Error, subprocess.SubprocessError, OSError)  # of one case alone
 
 
@@ -96,14 +96,15 @@ class Campaign:
     def play(self, name: str, case: Case, count: int) -> Outcome:
         """Let a fault strike so many times, in as many runs as that takes."""
         outcome, random = Outcome(), Random(f"{self.seed}/{name}")
-        runs_max = RUNS_MAX_FACTOR * -(-count // case.per_run)
+        fruitless = 0
         while outcome.faults < count and not outcome.failures and not outcome.differences:
-            if outcome.runs >= runs_max:
+            if fruitless >= FRUITLESS_RUNS_MAX:
                 outcome.failures.append(
                     f"{outcome.faults} of {count} faults struck in {outcome.runs} runs; "
                     "the runs are too short: give more --events"
                 )
                 break
+            before = outcome.faults
             wanted = min(case.per_run, count - outcome.faults)
             label = f"{name}-{outcome.runs}"
             try:
@@ -111,6 +112,7 @@ class Campaign:
             except FAILURES as error:
                 outcome.failures.append(f"{label}: {error}")
                 self._look_after(outcome)
+            fruitless = 0 if outcome.faults > before else fruitless + 1
             self.say(f"{name}: {outcome.faults} of {count} faults, {_short(outcome)}")
         _judge(case, outcome)
         return outcome

@@ -61,6 +61,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
 def test_streams_are_those_of_an_undisturbed_run_whatever_strikes(
     campaign: Campaign, name: str
 ) -> None:
+    assert CASES[name].lacks() is None
     case = replace(CASES[name], p50_s=None, max_s=READERS_HELD_UP_S_MAX)
     outcome = campaign.play(name, case, case.short)
     assert outcome.failures == []
