@@ -97,14 +97,12 @@ def compile_hot(place: Path | None = None) -> Path:
 
 def compile_codecs(packages: Iterable[str], place: Path | None = None) -> int:
     """Make the codecs of these packages' flows, beside the modules; how many were missing."""
-    from schemas.generated import PREAMBLE
-
     place, texts = place or folder(), codec_texts(packages)
     missing = {name: text for name, text in texts.items() if not list(place.glob(f"{name}.*"))}
     if missing:
         with _making(place) as (source, _):
             for name, text in missing.items():
-                (source / f"{name}.py").write_text(f"{PREAMBLE}\n\n{text}\n", encoding="utf-8")
+                (source / f"{name}.py").write_text(f"{text}\n", encoding="utf-8")
             _run_mypyc(source, [f"{name}.py" for name in missing])
             _move_extensions(source, place)
     return len(missing)
@@ -119,12 +117,13 @@ def codec_texts(packages: Iterable[str]) -> dict[str, str]:
     from streams.plan import Plan
     from streams.topology import discover
 
-    for flow in discover(packages).flows.values():
-        for codec in Plan(flow, MemoryRegistry()).subjects().values():
-            codec.register()
-            for model in classes_in(codec.record).values():
-                compile_fill(model)
-    return generated.texts
+    for package in packages:  # each by itself: two of them may have flows of one name
+        for flow in discover([package]).flows.values():
+            for codec in Plan(flow, MemoryRegistry()).subjects().values():
+                codec.register()
+                for model in classes_in(codec.record).values():
+                    compile_fill(model)
+    return dict(generated.texts)
 
 
 @contextlib.contextmanager

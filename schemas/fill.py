@@ -8,6 +8,7 @@ So it may only ever take what pydantic takes, with the same record.
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -16,10 +17,13 @@ import pydantic
 
 from schemas.generated import build
 
-TEXTS_KNOWN_MAX = 32_768  # of one rule, that were checked before
+TEXTS_KNOWN_MAX, KNOWN_CHARS_MAX = 32_768, 64  # of one rule, that were checked before
+CONFIG = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # of all records
+FREE = {"frozen", "title"}  # what a class may say otherwise
 INLINE = {"Ge", "Le"}  # bounds that are compared in the generated code
 
 Fill = Callable[[Any, dict[str, Any]], bool]
+_TEXTS: dict[str, tuple[set[str], Callable[[str], None]]] = {}
 Model = type[pydantic.BaseModel]
 
 SETTERS: dict[str, Any] = {  # past pydantic's own, which would look at what was checked
@@ -64,7 +68,7 @@ def compile_fill(model: Model) -> Fill:
             if info.alias or info.validation_alias:
                 raise Unknown
             v = f"v{number}"
-            checks = _checks(v, info.annotation, info.metadata, names, model.model_config)
+            checks = _checks(v, info.annotation, info.metadata, names)
             lines += [f"        {line}" for line in (f"{v}: Any = d[{name!r}]", *checks)]
     except Unknown:
         return refuse
@@ -76,11 +80,17 @@ def compile_fill(model: Model) -> Fill:
 
 
 def checks_more(model: Model) -> bool:
-    """Whether making a record runs code of its author's, which only pydantic would call."""
+    """Whether making a record runs code of its author's, which only pydantic would call, or goes by
+    rules of its own.
+    """
     decorators = model.__pydantic_decorators__
     metadata = [m for info in model.model_fields.values() for m in info.metadata]
+    config = {name: value for name, value in model.model_config.items() if name not in FREE}
+    own_schema = any("__get_pydantic_core_schema__" in vars(c) for c in _classes_of(model))
     return bool(
-        decorators.field_validators
+        config != CONFIG
+        or own_schema
+        or decorators.field_validators
         or decorators.model_validators
         or decorators.validators
         or decorators.root_validators
@@ -91,43 +101,46 @@ def checks_more(model: Model) -> bool:
     )
 
 
+def _classes_of(model: Model) -> list[type]:
+    """The class and those it inherits from, up to pydantic's own."""
+    return list(model.__mro__[: model.__mro__.index(pydantic.BaseModel)])
+
+
 def limits(metadata: list[Any]) -> tuple[Any, Any]:
-    """The lower and the upper bound of a field, None where there is none."""
+    """The lower and the upper bound of a field, None where there is none; Unknown if it is none
+    that can be written down.
+    """
     bounds = {type(m).__name__: m for m in metadata}
     low, high = bounds.get("Ge"), bounds.get("Le")
-    return low and low.ge, high and high.le
+    found = low and low.ge, high and high.le
+    for bound in found:
+        if type(bound) not in (int, float, type(None)) or not math.isfinite(bound or 0):
+            raise Unknown
+    return found
 
 
-def checker(
-    annotation: Any, metadata: list[Any], config: pydantic.ConfigDict
-) -> Callable[[Any], Any]:
+def checker(annotation: Any, metadata: list[Any]) -> Callable[[Any], Any]:
     """What pydantic makes of a value of a field."""
     kind: Any = Annotated[(annotation, *metadata)] if metadata else annotation
-    adapter = pydantic.TypeAdapter(kind, config=config)
+    adapter = pydantic.TypeAdapter(kind, config=CONFIG)
     check: Callable[[Any], Any] = adapter.validator.validate_python
     return check
 
 
-def _checks(
-    v: str,
-    annotation: Any,
-    metadata: list[Any],
-    names: dict[str, Any],
-    config: pydantic.ConfigDict,
-) -> list[str]:
+def _checks(v: str, annotation: Any, metadata: list[Any], names: dict[str, Any]) -> list[str]:
     """The lines that let `v` pass only if it is of a kind and within its bounds."""
     if get_origin(annotation) in (Union, types.UnionType):
         kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
         if len(kinds) != 1:
             raise Unknown
-        return [f"if {v} is not None:", *_indented(_checks(v, kinds[0], metadata, names, config))]
+        return [f"if {v} is not None:", *_indented(_checks(v, kinds[0], metadata, names))]
     if get_origin(annotation) is Literal:
         names[f"some_{v}"] = allowed = set(get_args(annotation))
-        if {type(one) for one in allowed} != {str}:
+        if {type(one) for one in allowed} != {str} or metadata:
             raise Unknown
         return [f"if type({v}) is not str or {v} not in some_{v}: return False"]
     if annotation is str and metadata:
-        names[f"known_{v}"], names[f"look_{v}"] = _texts(metadata, config)
+        names[f"known_{v}"], names[f"look_{v}"] = _texts(metadata)
         return [
             f"if type({v}) is not str: return False",
             f"if {v} not in known_{v}: look_{v}({v})",
@@ -135,6 +148,8 @@ def _checks(
     if annotation in (int, float):
         return _numbers(v, annotation, metadata)
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        if metadata or checks_more(annotation):
+            raise Unknown
         names[f"class_{v}"] = annotation
         return [f"if type({v}) is not class_{v}: return False"]
     if annotation not in (str, bool, bytes) or metadata:
@@ -157,20 +172,26 @@ def _numbers(v: str, kind: type, metadata: list[Any]) -> list[str]:
     return lines
 
 
-def _texts(
-    metadata: list[Any], config: pydantic.ConfigDict
-) -> tuple[set[str], Callable[[str], None]]:
-    """Texts that were checked before, and a function that checks one and adds it."""
+def _texts(metadata: list[Any]) -> tuple[set[str], Callable[[str], None]]:
+    """Texts that were checked before, and a function that checks one and adds it if it is short.
+    Fields of one rule share them.
+    """
+    rule = repr(metadata)
+    if rule in _TEXTS:
+        return _TEXTS[rule]
     known: set[str] = set()
-    check = checker(str, metadata, config)
+    check = checker(str, metadata)
 
     def look(text: str) -> None:
         if check(text) != text:
             raise Unknown  # pydantic makes another text of it
+        if len(text) > KNOWN_CHARS_MAX:
+            return
         if len(known) >= TEXTS_KNOWN_MAX:
             known.clear()
         known.add(text)
 
+    _TEXTS[rule] = known, look
     return known, look
 
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 PREFIX = "doa_generated_"
-PREAMBLE = "from typing import Any\nfrom mypy_extensions import i64\n"  # of a module of its own
+PREAMBLE = "from typing import Any\nfrom mypy_extensions import i64\n\n\n"  # of a module
 
 texts: dict[str, str] = {}  # all that were met in this process, by the name of their module
 
@@ -27,11 +27,11 @@ def build(name: str, lines: Sequence[str], given: dict[str, Any]) -> Any:
     body = [f"{one}: {_TYPES.get(type(v), 'Any')} = given[{one!r}]" for one, v in given.items()]
     body += [*lines, f"return {name}"]
     text = "\n    ".join(["def make(given: dict[str, Any]) -> Any:", *body])
-    module = PREFIX + hashlib.sha256(text.encode()).hexdigest()[:16]
-    texts[module] = text
+    module = PREFIX + hashlib.sha256((PREAMBLE + text).encode()).hexdigest()[:16]
+    texts[module] = PREAMBLE + text
     try:
         make = import_module(module).make
-    except ModuleNotFoundError:
+    except ImportError:
         space: dict[str, Any] = {"Any": Any, "i64": int}
         exec(text, space)
         make = space["make"]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from streams.reader import KafkaLog
 
 PASSING_PAUSE_S = 0.25
-RETRY_MS = 5  # and twice as long each time: while a broker marks the end of the last transaction
+RETRY_MS = 5  # twice as long each time: to add offsets while the last transaction is being marked
 LINGER_MS = 100  # fewer, larger requests; a commit and a flush send what waits at once
 
 

@@ -11,7 +11,7 @@ from streams.errors import BrokerError, Evicted, Fenced, OutcomeUnknown
 from streams.merge import Merge, Stored
 from streams.settings import Settings
 
-_new = tuple.__new__  # the same as to call the class, which is once more a call of Python
+new_tuple = tuple.__new__  # the same as to call the class, which is once more a call of Python
 FULL_WAIT_S = 0.01  # how long to serve a producer when its queue is full
 END = KafkaError._PARTITION_EOF
 FIRST = OFFSET_BEGINNING  # the first record that retention has left
@@ -154,7 +154,7 @@ def stored_of(fetched: Any) -> Stored:
         headers = None
     known = {name: value or b"" for name, value in headers} if headers else {}  # it may be null
     fields = fetched.offset(), fetched.key(), fetched.value(), known, fetched.timestamp()[1]
-    return _new(Stored, fields)
+    return new_tuple(Stored, fields)
 
 
 def base_config(bootstrap: str, settings: Settings) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from itertools import groupby
 from struct import Struct
 from typing import Any
 
-from schemas.fill import INLINE, SET, SETTERS, checker, checks_more, limits
+from schemas.fill import INLINE, SET, SETTERS, Unknown, checker, checks_more, limits
 from schemas.generated import build
 from schemas.record import Record
 from streams.compiled_encoder import KEEP_BODY
@@ -71,8 +71,8 @@ def compile_decoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
                 lines += _doubles([(v, info) for v, _, info in group], names)
             else:
                 lines += [line for v, kind, info in group for line in _field(kind, v, info, names)]
-    except KeyError:
-        return None  # a type that only the slow way knows
+    except (KeyError, Unknown):
+        return None  # a type, or a bound, that only the slow way knows
     items = ", ".join(f"{f['name']!r}: v{n}" for n, f in enumerate(schema["fields"]))
     lines += [
         "if at != len(value): raise Unlike",
@@ -183,7 +183,7 @@ def _bounds(v: str, info: Any, names: dict[str, Any], always: str | None) -> lis
 
 
 def _checker(info: Any) -> Callable[[Any], Any]:
-    return checker(info.annotation, info.metadata, Record.model_config)
+    return checker(info.annotation, info.metadata)
 
 
 def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:

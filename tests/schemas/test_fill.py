@@ -59,7 +59,7 @@ PLAIN: dict[str, Any] = {
     "raw": b"",
     "mood": "calm",
     "part": Part(name="p"),
-    "more": Screw(name="s", turns=2),
+    "more": None,
 }
 ODD: list[Any] = [
     None, True, False, 0, 1, -1, 6, -6, 2**70, 0.0, 0.5, 1.5, -1.0, math.nan, math.inf, "", "ab",
@@ -86,10 +86,19 @@ def pydantically(model: type[Record], fields: dict[str, Any]) -> Any:
 
 def test_plain_fields_are_taken_without_pydantic() -> None:
     record = Plain.__new__(Plain)
-    assert compile_fill(Plain)(record, PLAIN | {"more": None})
-    assert record == Plain(**(PLAIN | {"more": None}))
-    assert not compile_fill(Plain)(record, PLAIN), "an instance of a subclass is for pydantic"
+    assert compile_fill(Plain)(record, PLAIN)
+    assert made(lambda: record) == made(lambda: pydantically(Plain, PLAIN))
+    of_a_subclass = PLAIN | {"more": Screw(name="s", turns=2)}
+    assert not compile_fill(Plain)(record, of_a_subclass), "is for pydantic"
     assert compile_fill(Screw)(Screw.__new__(Screw), {"name": "s", "turns": 1})
+
+
+def test_new_record_asks_pydantic_only_about_what_is_odd(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(pydantic.BaseModel, "__init__", lambda _, **fields: asked.append(fields))
+    assert (Plain(**PLAIN).count, asked) == (-5, [])
+    Plain(**(PLAIN | {"count": 6}))
+    assert asked == [PLAIN | {"count": 6}]
 
 
 @pytest.mark.parametrize("name", [*PLAIN, "unknown"])
@@ -159,13 +168,88 @@ class Alias(Record):
     name: str = pydantic.Field(alias="label")
 
 
+class Config(Record):
+    """Goes by rules of its own."""
+
+    model_config = pydantic.ConfigDict(str_strip_whitespace=True)
+
+    name: str = field("Name.")
+
+
+class Private(Record):
+    """Has an attribute that is no field."""
+
+    name: str = field("Name.")
+    _seen: int = 0
+
+
+class After(Record):
+    """Does something after it was made."""
+
+    name: str = field("Name.")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Do it."""
+
+
+class Own(Record):
+    """Is made in a way of its own."""
+
+    name: str = field("Name.")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name.upper())
+
+
+class Holder(Record):
+    """Holds one that checks more."""
+
+    careful: Careful = field("Careful.")
+
+
+class One(Record):
+    """May be one number only."""
+
+    one: Literal[1] = field("One.")
+
+
+class Short(Record):
+    """Bounds its bytes."""
+
+    raw: bytes = field("Raw.", max_length=2)
+
+
+class Above(Record):
+    """Has a bound that is not compared here."""
+
+    count: int = field("Count.", gt=0)
+
+
+class Endless(Record):
+    """Has a bound that cannot be written down."""
+
+    share: float = field("Share.", ge=0, le=math.inf)
+
+
+class Picky(Record):
+    """Has a rule beside its choices."""
+
+    mood: Annotated[Literal["a", "b"], pydantic.AfterValidator(lambda mood: mood)] = field("Mood.")
+
+
 class Trimmed(Record):
     """Makes another text of what it is given."""
 
     name: Annotated[str, pydantic.StringConstraints(strip_whitespace=True)] = field("Name.")
 
 
-@pytest.mark.parametrize("model", [Careful, Heir, Listing, Alias])
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(Careful, Heir, Listing, Alias, Config, Private, After, Own, Holder, One, Short, Above),
+        *(Endless, Picky),
+    ],
+)
 def test_classes_with_more_to_them_are_left_to_pydantic(model: type[Record]) -> None:
     assert compile_fill(model) is refuse
 
@@ -196,9 +280,12 @@ class Later(Record):
 
 
 def test_texts_are_remembered_up_to_a_limit() -> None:
-    known, look = fill._texts([pydantic.StringConstraints(max_length=9)], {})
+    known, look = fill._texts([pydantic.StringConstraints(max_length=90)])
     for number in range(TEXTS_KNOWN_MAX + 10):
         look(str(number))
     assert 0 < len(known) <= TEXTS_KNOWN_MAX
     with pytest.raises(pydantic.ValidationError):
-        look("longer than nine")
+        look("longer than ninety" * 9)
+    before = len(known)
+    look("long" * 20)
+    assert len(known) == before

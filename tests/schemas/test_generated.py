@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas import generated
-from schemas.generated import PREAMBLE, build
+from schemas.generated import build
 
 LINES = ["def add(n: int) -> Any:", "    more: i64 = n + step", "    return more"]
 
@@ -26,7 +26,7 @@ def test_compiled_module_of_the_same_text_is_taken(monkeypatch: pytest.MonkeyPat
     add(1)
     name, text = next((n, t) for n, t in generated.texts.items() if "more: i64" in t)
     space: dict[str, Any] = {}
-    exec(PREAMBLE + text, space)  # it is a module of its own
+    exec(text, space)  # it is a module of its own
     assert space["make"]({"step": 1})(41) == 42
     module = ModuleType(name)
     module.make = lambda given: given["step"]  # type: ignore[attr-defined]
