@@ -50,7 +50,7 @@ def first_fill(model: Model) -> Fill:
     def first(record: Any, fields: dict[str, Any]) -> bool:
         if not model.__pydantic_complete__:
             return False  # it names classes that are not there yet
-        made = model._fill = compile_fill(model)  # type: ignore[attr-defined]
+        made = model._fill = compile_fill(model)  # type: ignore[attr-defined]  # of Record
         return made(record, fields)
 
     return first
@@ -119,6 +119,17 @@ def limits(metadata: list[Any]) -> tuple[Any, Any]:
     return found
 
 
+def within(v: str, metadata: list[Any], always: str | None) -> str:
+    """The condition that a number is within its bounds, if any; and another condition, of its type,
+    which two bounds imply.
+    """
+    low, high = limits(metadata)
+    tests = [always] if always and (low is None or high is None) else []
+    tests += [f"{v} >= {low!r}"] if low is not None else []
+    tests += [f"{v} <= {high!r}"] if high is not None else []
+    return " and ".join(tests)
+
+
 def checker(annotation: Any, metadata: list[Any]) -> Callable[[Any], Any]:
     """What pydantic makes of a value of a field."""
     kind: Any = Annotated[(annotation, *metadata)] if metadata else annotation
@@ -161,14 +172,11 @@ def _numbers(v: str, kind: type, metadata: list[Any]) -> list[str]:
     """The lines that hold a number to its type and its bounds."""
     if {type(m).__name__ for m in metadata} - INLINE:
         raise Unknown
-    low, high = limits(metadata)
     n = f"{v}_number"
-    tests = [f"{n} - {n} == 0"] if kind is float and (low is None or high is None) else []
-    tests += [f"{n} >= {low!r}"] if low is not None else []
-    tests += [f"{n} <= {high!r}"] if high is not None else []
+    tests = within(n, metadata, f"{n} - {n} == 0" if kind is float else None)
     lines = [f"if type({v}) is not {kind.__name__}: return False"]
     if tests:
-        lines += [f"{n}: {kind.__name__} = {v}", f"if not ({' and '.join(tests)}): return False"]
+        lines += [f"{n}: {kind.__name__} = {v}", f"if not ({tests}): return False"]
     return lines
 
 

@@ -18,7 +18,7 @@ from itertools import groupby
 from struct import Struct
 from typing import Any
 
-from schemas.fill import INLINE, SET, SETTERS, Unknown, checker, checks_more, limits
+from schemas.fill import INLINE, SET, SETTERS, Unknown, checker, checks_more, limits, within
 from schemas.generated import build
 from schemas.record import Record
 from streams.compiled_encoder import KEEP_BODY
@@ -175,11 +175,8 @@ def _bounds(v: str, info: Any, names: dict[str, Any], always: str | None) -> lis
     if {type(m).__name__ for m in info.metadata} - INLINE:
         names[f"check_{v}"] = _checker(info)
         return [f"{v} = check_{v}({v})"]
-    low, high = limits(info.metadata)
-    tests = [always] if always and (low is None or high is None) else []
-    tests += [f"{v} >= {low!r}"] if low is not None else []
-    tests += [f"{v} <= {high!r}"] if high is not None else []
-    return [f"if not ({' and '.join(tests)}): raise Unlike"] if tests else []
+    tests = within(v, info.metadata, always)
+    return [f"if not ({tests}): raise Unlike"] if tests else []
 
 
 def _checker(info: Any) -> Callable[[Any], Any]:

@@ -206,7 +206,9 @@ def test_registry_is_unpacked_by_a_python_without_filters(
 
     def of_3_11_2(tar: tarfile.TarFile, path: Path) -> None:  # it takes no `filter`
         path.mkdir()
-        (path / "run.jar").write_bytes(tar.extractfile("run.jar").read())  # type: ignore[union-attr]
+        packed = tar.extractfile("run.jar")
+        assert packed is not None, "it is a file"
+        (path / "run.jar").write_bytes(packed.read())
 
     monkeypatch.setattr(tarfile.TarFile, "extractall", of_3_11_2)
     registry.unpack(LOCK, tmp_path)
