@@ -12,7 +12,9 @@ from streams.broker import Cluster
 from streams.errors import BrokerError, StreamsError
 from streams.registry import ConfluentRegistry
 from streams.settings import Settings
+from streams.shown import View
 from streams.snapshot import Keys
+from streams.topology import Topology
 
 
 class NotConnected(StreamsError):
@@ -27,6 +29,10 @@ class Connection:
     registry: ConfluentRegistry
     settings: Settings
     keys: Keys
+
+    def view(self, topology: Topology) -> View:
+        """How records of these flows are shown."""
+        return View(self.registry, topology.names, self.settings.prefix)
 
 
 def home_of(settings: Settings) -> Path:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 
 from streams.errors import BrokerError, Evicted, Fenced, OutcomeUnknown
 from streams.merge import Merge, Stored
@@ -127,6 +133,13 @@ def answered(futures: Mapping[TopicPartition, Any]) -> dict[tuple[str, int], int
                 f"list_offsets: the broker did not say where {topic}[{partition}] ends"
             )
     return found
+
+
+def topic_ids(admin: Any, topics: Iterable[str], timeout_s: float) -> dict[str, str]:
+    """The ids of topics; one that is deleted and made anew has another (KIP-516)."""
+    with translated("describe_topics"):
+        asked = admin.describe_topics(TopicCollection(list(topics)), request_timeout=timeout_s)
+        return {name: str(future.result().topic_id) for name, future in asked.items()}
 
 
 def places(starts: Mapping[tuple[str, int], int]) -> list[TopicPartition]:

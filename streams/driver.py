@@ -60,9 +60,15 @@ class Driver:
 
     # --- Log
 
-    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
-        """All records of a partition from an offset on."""
-        return iter(self.logs.get((topic, partition), [])[max(start, 0) :])
+    def records(
+        self, topic: str, partition: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[Stored]:
+        """All records of a partition from an offset to another, or to its end."""
+        return iter(self.logs.get((topic, partition), [])[max(start, 0) : stop])
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset of a partition, and the one after the last."""
+        return 0, len(self.logs.get((topic, partition), []))
 
     def backwards(self, topic: str, partition: int) -> Iterator[Stored]:
         """All records of a partition, the last first."""

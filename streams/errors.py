@@ -27,6 +27,7 @@ StreamsError
 │   └── Unregistered         it answers, and lacks a schema of ours; the worker ends: run doa apply
 ├── SnapshotError            a snapshot is not ours, not whole or not safe
 │   └── VersionSkew          a snapshot of another python or river; rebuild it by replay
+├── NotFound                 there is no record of an id, or no longer
 ├── Unwritable               a state that a processor returned is none that the changelog takes
 ├── Stuck                    records wait and nothing moves, without a reason; the worker exits
 └── Rollback                 a record half changed a state; run the batch again without it
@@ -179,6 +180,10 @@ class SnapshotError(StreamsError):
 
 class VersionSkew(SnapshotError):
     """A snapshot was made by another python or river."""
+
+
+class NotFound(StreamsError):
+    """No record has this id: there is none yet, or it is gone."""
 
 
 class Unwritable(StreamsError):

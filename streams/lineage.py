@@ -117,26 +117,50 @@ def unpack_header(header: bytes, names: dict[bytes, str]) -> Origin:
     _, at = read_varint(header, at)
     processor, code_version = header[at : at + 4], header[at + 4 : at + 8].hex()
     model, at = read_varint(header, at + 8)
-    count, at = read_varint(header, at)
-    parents, at = unpack_references(header, at, count, names)
+    _, at = read_varint(header, at)
+    parents = unpack_references(header, at, names)
     return Origin(n, _name(processor, names), code_version, model - 1 if model else None, parents)
 
 
-def unpack_references(
-    data: bytes, at: int, count: int, names: dict[bytes, str]
-) -> tuple[tuple[Reference, ...], int]:
-    """Read `count` references from `data[at:]`."""
-    references = []
-    for _ in range(count):
-        topic = _name(data[at : at + 4], names)
+def unpack_references(data: bytes, at: int, names: dict[bytes, str]) -> tuple[Reference, ...]:
+    """Read all references of `data[at:]`."""
+    return tuple(
+        Reference(_name(code, names), where >> 2, where & 1, number, last)
+        for code, where, number, last in raw_references(data, at)
+    )
+
+
+RawReference = tuple[bytes, int, int, int | None]  # topic's code, place, number, last of a range
+
+
+def raw_header(header: bytes) -> tuple[int, bytes, list[RawReference]]:
+    """A packed header's n, its stamp, and its parents as `raw_references` gives them."""
+    n, at = header_number(header), 1
+    _, at = read_varint(header, at)
+    stamp = header[at : at + 8]
+    _, at = read_varint(header, at + 8)
+    _, at = read_varint(header, at)
+    return n, stamp, raw_references(header, at)
+
+
+def raw_references(data: bytes, at: int) -> list[RawReference]:
+    """What `data[at:]` refers to, to its end. The place is `partition << 2 | kind`, without the
+    mark of a range; ValueError where a number is cut short or has more than 63 bits.
+    """
+    references: list[RawReference] = []
+    while at < len(data):
+        code = data[at : at + 4]
         where, at = read_varint(data, at + 4)
         number, at = read_varint(data, at)
-        last = None
         if where & RANGE:
             length, at = read_varint(data, at)
-            last = number + length
-        references.append(Reference(topic, where >> 2, where & 1, number, last))
-    return tuple(references), at
+            references.append((code, where & ~RANGE, number, number + length))
+        else:
+            length = 0
+            references.append((code, where, number, None))
+        if (where | number + length) >> 63:
+            raise ValueError("a reference to what no log can hold")
+    return references
 
 
 def split_reference(reference: bytes) -> tuple[bytes, bytes, int]:

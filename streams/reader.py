@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from streams.broker import Cluster
 from streams.clients import END, places, stored_of, translated
-from streams.errors import BrokerError
+from streams.errors import BrokerError, NotFound
 from streams.merge import Stored
 
 READ_RECORDS = 5_000
@@ -77,10 +77,22 @@ class Reader:
             found = self._consumer.offsets_for_times(asked, timeout)
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
-    def know_topics(self) -> None:
-        """Ask for all topics at once: one that the client has to look up first costs a second."""
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset that retention has left, and the last stable offset."""
+        with translated("watermarks"):
+            timeout = self._cluster.settings.request_timeout_s
+            asked = places({(topic, partition): 0})[0]
+            found: tuple[int, int] = self._consumer.get_watermark_offsets(asked, timeout)
+        return found
+
+    def know_topics(self) -> dict[str, int]:
+        """Ask for all topics at once, and how many partitions they have: one that the client has to
+        look up first costs a second.
+        """
         with translated("list_topics"):
-            self._consumer.list_topics(timeout=self._cluster.settings.request_timeout_s)
+            timeout = self._cluster.settings.request_timeout_s
+            topics = self._consumer.list_topics(timeout=timeout).topics
+        return {name: len(topic.partitions) for name, topic in topics.items()}
 
     def close(self) -> None:
         """Stop reading."""
@@ -93,7 +105,7 @@ class KafkaLog:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._reader = Reader(cluster, "doa-restore", **AT_ONCE)
-        self._reader.know_topics()
+        self._partitions = self._reader.know_topics()
 
     def close(self) -> None:
         """Stop reading."""
@@ -112,7 +124,8 @@ class KafkaLog:
         deadline = time.monotonic() + self._cluster.settings.restore_timeout_s
         position = start
         while position < end:
-            for _, _, stored, reached in self._reader.fetch(READ_RECORDS, 0.05):
+            most = min(READ_RECORDS, end - position)
+            for _, _, stored, reached in self._reader.fetch(most, 0.05):
                 if reached < position:  # Kafka's client was refused its place, and begins anew
                     raise BrokerError(f"{topic}[{partition}]: cannot be read on at {position}")
                 position = reached
@@ -125,6 +138,14 @@ class KafkaLog:
                     f"{self._cluster.settings.restore_timeout_s:.0f} s; a transaction may hang"
                 )
         self._reader.assign({})
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset that retention has left, and the last stable offset; NotFound where
+        there is no such partition.
+        """
+        if partition >= self._partitions.get(topic, 0):
+            raise NotFound(f"there is no {topic}[{partition}] in the cluster")
+        return self._reader.bounds(topic, partition)
 
     def backwards(self, topic: str, partition: int) -> Iterator[Stored]:
         """All committed records, the last first, read a few more at a time."""

@@ -35,8 +35,12 @@ KEPT_MAX = 5_000  # examples that are kept for the next learner of their stream
 class Log(Protocol):
     """Committed records of the cluster, or of the driver."""
 
-    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Stored]:
-        """All records from an offset to the end that the topic has when the reading starts."""
+    def records(
+        self, topic: str, partition: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[Stored]:
+        """All records from an offset to another, or to the end that the topic has when the reading
+        starts.
+        """
 
     def backwards(self, topic: str, partition: int) -> Iterator[Stored]:
         """All records of a partition, the last first."""

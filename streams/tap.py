@@ -7,18 +7,14 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from streams.broker import Cluster
-from streams.codec import Registry, decode_any
-from streams.errors import BrokerError, DataError, RegistryError, StreamsError
-from streams.lineage import HEADER, unpack_header
-from streams.merge import Stored
+from streams.errors import BrokerError, StreamsError
 from streams.reader import Reader
+from streams.shown import Shown, View
 
 FETCH_RECORDS = 500
-HEX_BYTES_MAX = 64
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -33,25 +29,6 @@ _CONDITION = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(!=|<=|>=|=|<|>)\s*((?![=<>]).
 
 class BadCondition(StreamsError):
     """A --where that does not parse."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One record as a person sees it: its id, or its offset if it came from outside; its value or
-    what is wrong.
-    """
-
-    id: str
-    offset: int
-    key: str | None
-    appended_ms: int
-    value: dict[str, Any] | None
-    parents: tuple[str, ...]
-    processor: str | None
-    model_version: int | None
-    headers: dict[str, str]
-    error: str | None = None
-    hex: str | None = None
 
 
 def condition(text: str) -> Callable[[dict[str, Any]], bool]:
@@ -87,14 +64,13 @@ def condition(text: str) -> Callable[[dict[str, Any]], bool]:
 
 def tap(
     cluster: Cluster,
-    registry: Registry,
+    view: View,
     topic: str,
     *,
     start: str = "end",
     follow: bool = True,
-    names: dict[bytes, str] | None = None,
     idle: Callable[[], bool] = lambda: False,
-) -> Iterator[Seen]:
+) -> Iterator[Shown]:
     """Records of a topic as they come, partition by partition in order.
 
     `start` is `beginning`, `end`, `-N` (the last N of each partition) or `@TIME` (append time, ms
@@ -120,55 +96,11 @@ def tap(
             for _, partition, stored, reached in fetched:
                 end = ends[(topic, partition)]
                 if stored is not None and (follow or stored.offset < end):
-                    yield seen(topic, partition, stored, registry, names or {}, cluster)
+                    yield view.show(topic, partition, stored)
                 if not follow and reached >= end:
                     reading.discard((topic, partition))
     finally:
         reader.close()
-
-
-def seen(
-    topic: str,
-    partition: int,
-    stored: Stored,
-    registry: Registry,
-    names: dict[bytes, str],
-    cluster: Cluster,
-) -> Seen:
-    """Decode what can be decoded; the rest is shown as hex with the reason."""
-    place = f"{topic.removeprefix(cluster.settings.prefix)}[{partition}]"
-    identity, processor, model = f"{place}@{stored.offset}", None, None
-    parents: tuple[str, ...] = ()
-    packed = stored.headers.get(HEADER)
-    if packed is not None:
-        try:
-            origin = unpack_header(packed, names)
-            identity = f"{place}#{origin.n}"
-            parents = tuple(map(str, origin.parents))
-            processor, model = origin.processor, origin.model_version
-        except ValueError:
-            pass  # somebody else's header of the same name
-    value, error, raw = None, None, None
-    try:
-        value = decode_any(registry, stored.value) if stored.value else None
-    except (DataError, RegistryError) as reason:
-        error = f"{getattr(reason, 'code', 'REGISTRY')}: {reason}"
-        raw = (stored.value or b"")[:HEX_BYTES_MAX].hex()
-    headers = {k: _text(v) for k, v in stored.headers.items() if k != HEADER}
-    key = None if stored.key is None else _text(stored.key)
-    return Seen(
-        identity,
-        stored.offset,
-        key,
-        stored.appended_ms,
-        value,
-        parents,
-        processor,
-        model,
-        headers,
-        error,
-        raw,
-    )
 
 
 def _starts(
@@ -232,10 +164,3 @@ def _literal(text: str) -> Any:
             return float(text)
         except ValueError:
             return text
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return "0x" + data.hex()

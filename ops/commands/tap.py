@@ -13,7 +13,8 @@ import click
 from ops.complete import topics
 from ops.connect import connect
 from ops.output import OUTPUT, plain
-from streams.tap import Seen, condition, tap
+from streams.shown import Shown
+from streams.tap import condition, tap
 from streams.topology import discover
 
 COLUMNS_SHOWN = 8
@@ -54,17 +55,16 @@ def tap_command(
     """
     holds = [condition(text) for text in conditions]
     connection = connect()
-    names = discover(packages).names
+    view = connection.view(discover(packages))
     shown = columns.split(",") if columns else None
     records = (
         s
         for s in tap(
             connection.cluster,
-            connection.registry,
+            view,
             topic,
             start=start,
             follow=start == "end" if follow is None else follow,
-            names=names,
         )
         if not holds or (s.value is not None and all(h(s.value) for h in holds))
     )
@@ -81,14 +81,14 @@ def tap_command(
         sys.stdout.flush()
 
 
-def _document(record: Seen, shown: list[str] | None) -> dict[str, Any]:
+def _document(record: Shown, shown: list[str] | None) -> dict[str, Any]:
     document = asdict(record)
     if shown is not None and record.value is not None:
         document["value"] = {name: record.value.get(name) for name in shown}
     return document
 
 
-def _line(record: Seen, fields: list[str]) -> str:
+def _line(record: Shown, fields: list[str]) -> str:
     if record.error is not None:
         note = record.headers.get("error.message")
         text = (

@@ -1,0 +1,43 @@
+"""doa index: the index of lineage that `doa trace --down` reads."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import click
+from rich.progress import Progress
+
+from ops.connect import connect
+from ops.lineage_index import LineageIndex
+from ops.output import OUTPUT, notes, print_json
+from streams.topology import discover
+
+
+@click.command("index")
+@click.option("--rebuild", is_flag=True, help="Throw away what is there, and read everything.")
+@OUTPUT
+@click.pass_obj
+def index_command(packages: tuple[str, ...], rebuild: bool, output: str) -> None:
+    """Read the lineage of what was written since the last time into the index that
+    `doa trace --down` reads. It does so itself; this is for doing it beforehand, or anew: the index
+    is a cache of what the streams say.
+
+    Example: doa index --rebuild
+    """
+    connection = connect()
+    with closing(LineageIndex(connection, discover(packages))) as index:
+        if rebuild:
+            index.file.forget()
+        records = bring_up_to_date(index)
+        size = index.file.path.stat().st_size
+    if output == "json":
+        print_json({"records": records, "path": str(index.file.path), "bytes": size})
+    else:
+        click.echo(f"{records:,} records read; {index.file.path} has {size / 1e6:,.1f} MB")
+
+
+def bring_up_to_date(index: LineageIndex) -> int:
+    """Read what is new, with a bar on a terminal; how many records."""
+    with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as progress:
+        bar = progress.add_task("reading lineage", total=None)
+        return index.update(lambda done, total: progress.update(bar, completed=done, total=total))

@@ -1,0 +1,91 @@
+"""doa verify: derive records again from the log, and compare."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+
+import click
+from rich.progress import Progress
+
+from ops.complete import topics
+from ops.connect import connect
+from ops.output import OUTPUT, notes, print_json, print_table, say
+from ops.verify import CannotVerify, Verdict, Verifier, flow_of, streams_of
+from streams.finder import ID, parse_id
+from streams.plan import Plan
+from streams.topology import Flow, Topology, discover
+from streams.validation import checked
+
+SAMPLE = 1_000
+
+
+@click.command("verify")
+@click.argument("record", metavar="ID|TOPIC|FLOW", shell_complete=topics)
+@click.option(
+    "--sample",
+    default=SAMPLE,
+    type=click.IntRange(1),
+    help="Records of each stream.",
+    show_default=True,
+)
+@click.option("--seed", default=0, help="Draws the same records again.", show_default=True)
+@OUTPUT
+@click.pass_obj
+def verify(packages: tuple[str, ...], record: str, sample: int, seed: int, output: str) -> None:
+    """Derive a record, some of a stream, or some of every stream of a flow again from the events
+    and the journal, and compare: key, value, id, parents and model. Exit 1 if any differs, or if
+    that cannot be told, since what they were made from is gone.
+
+    It takes everything again that the flow took, up to the last of these records.
+
+    Example: doa verify flights.prediction.departed --sample 100
+    """
+    connection, topology = connect(), checked(discover(packages))
+    flow, named = _meant(topology, record, connection.settings.prefix)
+    plan = Plan(flow, connection.registry, connection.settings.namespace, connection.keys)
+    counts = connection.cluster.partitions()
+    missing = [i.topic for i in plan.inputs if i.topic not in counts]
+    if missing:
+        raise CannotVerify(f"there is no topic {missing[0]} to derive from; it was deleted")
+    verifier = Verifier(plan, connection.view(topology), counts[plan.inputs[0].topic])
+    with closing(connection.cluster.log()) as log:
+        if ID.fullmatch(record):
+            drawn = verifier.one(log, parse_id(record, connection.settings.prefix))
+        else:
+            drawn = verifier.sample(log, named, sample, seed)
+        with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
+            bar = bars.add_task("transactions taken again", total=None)
+            verdict = verifier.verify(log, drawn, lambda: bars.advance(bar))
+    _tell(verdict, flow, output)
+    sys.exit(0 if verdict.equal == verdict.checked else 1)
+
+
+def _meant(topology: Topology, record: str, prefix: str) -> tuple[Flow, list[str]]:
+    """The flow that is asked for, or that writes what is, and its streams that are meant."""
+    if record in topology.flows:
+        flow = topology.flow(record)
+        return flow, streams_of(flow)
+    topic = record.split("[", maxsplit=1)[0].removeprefix(prefix)
+    return flow_of(topology, topic), [topic]
+
+
+def _tell(verdict: Verdict, flow: Flow, output: str) -> None:
+    others = {code: n for code, n in verdict.codes.items() if code != flow.code_version}
+    if output == "json":
+        print_json(
+            {
+                "checked": verdict.checked,
+                "equal": verdict.equal,
+                "different": verdict.different,
+                "code_version": flow.code_version,
+                "other_code": others,
+            }
+        )
+        return
+    for code, count in others.items():
+        say(f"{count:,} were written by code {code}; the one at hand is {flow.code_version}")
+    click.echo(f"{verdict.equal:,} of {verdict.checked:,} equal")
+    if verdict.different:
+        rows = [(d["id"], d["differs"], d.get("fields", "")) for d in verdict.different]
+        print_table(["record", "what differs", "field: [said, derived]"], rows)

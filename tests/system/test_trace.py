@@ -1,0 +1,184 @@
+"""A live run with two workers and a kill in it: every record is traced and derived again, by the
+commands that an auditor types.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+
+from ops.lineage_index import LineageIndex
+from ops.verify import Verifier, streams_of
+from streams.errors import BrokerError
+from streams.finder import Finder
+from streams.lineage import DERIVED, Reference
+from streams.partition import partition_of
+from streams.topology import outputs_of, stream_of
+from streams.trace import Tracer
+
+pytestmark = pytest.mark.broker
+
+PARTITIONS, COUNT, TRACED = 2, 800, 25
+JFK = partition_of("JFK", PARTITIONS)
+PREDICTION, SCHEDULE = "flights.prediction.planned", "flights.event.schedule"
+
+
+def test_live_run_with_two_workers_and_a_kill_is_traced_and_verified(
+    flights: Callable[[int], Any], start: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    system = flights(PARTITIONS)
+    workers = [
+        start("worker", "flights", "--slot", str(slot), "--restart", DOA_BATCH_RECORDS_MAX=50)
+        for slot in range(2)
+    ]
+    until("both have their partitions", lambda: workers_of(system) == [1, 1])
+    system.load(COUNT)
+    until("some is done", lambda: system.progress() > 0.2)
+    [working] = psutil.Process(workers[0].process.pid).children()
+    working.kill()
+    until("all done", lambda: all(w.check() is None for w in workers) and system.finished(), 120)
+    assert [worker.end() for worker in workers] == [0, 0]
+
+    every_stream_is_derived_again(start)
+    forged_record_is_found(system, start)
+    prediction_is_explained(start)
+    event_is_followed(system, start)
+    samples_reach_raw_events(system)
+    graph_ran_as_it_is_declared(system)
+    what_is_not_there_is_told(start)
+
+
+def workers_of(system: Any) -> list[int]:
+    """How many units each worker has; nobody knows while the group's coordinator comes up."""
+    try:
+        members = system.connection.cluster.members(system.plan.topic("flights"))
+    except BrokerError:
+        return []
+    inputs = {i.topic for i in system.plan.inputs}
+    return sorted(len({p for t, p in places if t in inputs}) for places in members.values())
+
+
+def answer(process: Any, code: int = 0) -> Any:
+    """The one JSON document of a command."""
+    ended, out, error = process.wait(180)
+    assert ended == code, error
+    return json.loads(out)
+
+
+def every_stream_is_derived_again(start: Callable[..., Any]) -> None:
+    found = answer(start("verify", "flights", "--sample", "1000", "-o", "json"))
+    assert found["different"] == []
+    assert found["equal"] == found["checked"] > 4_000
+    assert found["other_code"] == {}
+
+
+def forged_record_is_found(system: Any, start: Callable[..., Any]) -> None:
+    topic = system.plan.topic("flights.signal.planned_score")
+    with closing(system.connection.cluster.log()) as log:
+        last = log.last(topic, JFK)
+    assert last is not None
+    producer = system.connection.cluster.producer()
+    producer.produce(topic, last.value, last.key, JFK)
+    assert producer.flush(20) == 0
+    found = answer(start("verify", "flights.signal.planned_score", "-o", "json"), code=1)
+    assert found["equal"] == found["checked"] - 1
+    assert [d["differs"] for d in found["different"]] == ["the journal does not lead to it"]
+
+
+def prediction_is_explained(start: Callable[..., Any]) -> None:
+    found = answer(start("trace", f"{PREDICTION}[{JFK}]#250", "-o", "json"))
+    nodes, links = found["nodes"], found["links"]
+    assert found["id"] == f"{PREDICTION}[{JFK}]#250"
+    prediction = nodes[found["id"]]
+    assert prediction["processor"] == "planned"
+    assert len(prediction["code_version"]) == 8
+    assert prediction["schema_id"] > 0
+    model = prediction["model_version"]
+    assert nodes[f"model planned@{JFK}#{model}"]["learnt"] == (
+        f"flights.example.planned[{JFK}]#0..#{model - 1}"
+    )
+    above = {link["child"] for link in links}
+    ends = {node["kind"] for name, node in nodes.items() if name not in above}
+    assert ends == {"event", "range", "model"}
+    events = {name.split("[")[0] for name, node in nodes.items() if node["kind"] == "event"}
+    assert {SCHEDULE, "flights.event.weather"} <= events
+
+
+def event_is_followed(system: Any, start: Callable[..., Any]) -> None:
+    above = answer(start("trace", f"{PREDICTION}[{JFK}]#250", "-o", "json"))
+    [schedule] = [name for name in above["nodes"] if name.startswith(SCHEDULE) and ".." not in name]
+    first = answer(start("trace", schedule, "--down", "-o", "json"))
+    assert f"{PREDICTION}[{JFK}]#250" in first["nodes"]
+    topics = {name.split("[")[0] for name in first["nodes"]}
+    assert {
+        "flights.feature.planned",
+        "flights.example.planned",
+        "flights.signal.planned_score",
+    } <= topics
+    again = answer(start("trace", schedule, "--down", "-o", "json"))
+    assert again == first
+    rebuilt = answer(start("index", "--rebuild", "-o", "json"))
+    assert rebuilt["records"] > 4_000
+    assert answer(start("trace", schedule, "--down", "-o", "json")) == first
+
+
+def samples_reach_raw_events(system: Any) -> None:
+    """Of records of each stream, drawn at random, each has its events; through ranges too."""
+    view = system.connection.view(system.topology)
+    verifier = Verifier(system.plan, view, PARTITIONS)
+    with closing(system.connection.cluster.log()) as log:
+        tracer = Tracer(system.topology, Finder(log, system.plan.prefix), view)
+        drawn = verifier.sample(log, streams_of(system.flow), TRACED, 7)
+        for partition, wanted in drawn.items():
+            for topic, n in wanted:
+                if n < 0:
+                    continue  # the forged one
+                assert reaches_events(tracer, Reference(topic, partition, DERIVED, n)), (topic, n)
+
+
+def reaches_events(tracer: Tracer, reference: Reference) -> bool:
+    """Whether all that a record came from is there, events among it; ranges are followed to their
+    last record."""
+    nodes = tracer.up(reference).nodes.values()
+    assert all(node.missing is None for node in nodes), reference
+    ends = [
+        replace(x.reference, number=x.reference.last, last=None) for x in nodes if x.kind == "range"
+    ]
+    return any(x.kind == "event" for x in nodes) or any(reaches_events(tracer, end) for end in ends)
+
+
+def graph_ran_as_it_is_declared(system: Any) -> None:
+    """What was made from what is what processors declare to read and write."""
+    with closing(LineageIndex(system.connection, system.topology)) as index:
+        index.update()
+        observed = {(p, above, below) for p, above, below, _ in index.file.edges()}
+        sizes = [(count, size) for _, _, _, count, size in index.file.written() if size]
+    written = {
+        (p.name, stream_of(c).topic): {stream_of(r).topic for r in p.reads}
+        for p in system.flow.steps
+        for c in outputs_of(p)
+    }
+    dead = {edge for edge in observed if edge[2] == system.flow.dead_letter}
+    for processor, above, below in observed - dead:
+        assert above in written[(processor, below)], (processor, above, below)
+    mean = sum(size for _, size in sizes) / sum(count for count, _ in sizes)
+    assert mean <= 60, f"a header has {mean:.1f} bytes on average"
+
+
+def what_is_not_there_is_told(start: Callable[..., Any]) -> None:
+    for words, code, told in (
+        (("trace", "nonsense"), 1, "topic[partition]#n or topic[partition]@offset was expected"),
+        (("trace", f"{PREDICTION}[9]#0"), 1, "there is no"),
+        (("trace", f"{PREDICTION}[0]#99999999"), 1, "has not come so far yet"),
+        (("verify", SCHEDULE), 1, "nothing in the log leads to them"),
+        (("verify", "flights.model.planned"), 1, "doa model rebuild"),
+    ):
+        ended, out, error = start(*words).wait()
+        assert (ended, out) == (code, "")
+        assert told in error
