@@ -11,8 +11,10 @@ from pathlib import Path
 from streams.lineage import Reference, name_code
 from streams.trace import Span
 
-FORMAT = 1
+FORMAT = 2
 PATIENCE_S = 60.0  # for another process that writes
+NO_STAMP = bytes(8)  # of a record without a header of ours
+SOMEBODY = "somebody else"  # who wrote it
 
 TABLES = """
 CREATE TABLE topic (name TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
@@ -176,7 +178,7 @@ class LineageFile:
         return None if row is None else int(row[0])
 
     def _name(self, code: bytes) -> str:
-        return self._names.get(code, f"?{code.hex()}")
+        return SOMEBODY if code == NO_STAMP[:4] else self._names.get(code, f"?{code.hex()}")
 
     def _place_of(self, reference: Reference) -> int | None:
         return self._known(name_code(reference.topic), reference.partition << 2 | reference.kind)

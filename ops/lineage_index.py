@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import Any
 
 from ops.connect import Connection, home_of
-from ops.lineage_file import Batch, LineageFile, Overtaken
+from ops.lineage_file import NO_STAMP, Batch, LineageFile, Overtaken
 from streams.clients import topic_ids
 from streams.errors import BrokerError
 from streams.lineage import (
@@ -28,10 +28,10 @@ from streams.lineage import (
     raw_references,
 )
 from streams.merge import Stored
+from streams.processor import Learner
 from streams.reader import Reader
 from streams.topology import Topology, outputs_of, stream_of
 
-NO_STAMP = bytes(8)  # of a dead letter
 FETCH_RECORDS = 5_000
 COMMIT_EDGES = 500_000
 IDLE_S = 30.0  # a partition that gives nothing for so long has an open transaction
@@ -44,9 +44,15 @@ class LineageIndex:
     def __init__(self, connection: Connection, topology: Topology) -> None:
         self._connection = connection
         self._prefix = connection.settings.prefix
-        self._topics = _derived(topology)
+        self.topics = _derived(topology)
+        processors = [p for flow in topology.flows.values() for p in flow.processors]
+        self._examples = {
+            name_code(p.name): name_code(stream_of(p.examples).topic)
+            for p in processors
+            if isinstance(p, Learner)
+        }
         path = home_of(connection.settings) / f"lineage{self._prefix}.sqlite"
-        self.file = LineageFile(path, topology.names | names_of(self._topics))
+        self.file = LineageFile(path, topology.names | names_of(self.topics))
 
     def close(self) -> None:
         """Close the file."""
@@ -65,7 +71,7 @@ class LineageIndex:
     def _update(self, told: Callable[[int, int], None]) -> int:
         cluster = self._connection.cluster
         counts = cluster.partitions()
-        present = [t for t in self._topics if self._prefix + t in counts]
+        present = [t for t in self.topics if self._prefix + t in counts]
         self._begin_anew_with_the_topics(present)
         places = [(self._prefix + t, p) for t in present for p in range(counts[self._prefix + t])]
         ends = cluster.ends(places, committed=True)
@@ -115,14 +121,14 @@ class LineageIndex:
 
     def _note(self, topic: str, partition: int, stored: Stored, batch: Batch) -> None:
         """Note the parents of a record, or of a dead letter."""
-        header, stamp = stored.headers.get(HEADER), NO_STAMP
+        header, stamp, model = stored.headers.get(HEADER), NO_STAMP, 0
         try:
             if header is None:
                 kind, n = FOREIGN, stored.offset
                 parents = raw_references(stored.headers.get("error.parent", b""), 0)
             else:
                 kind = DERIVED
-                n, stamp, parents = raw_header(header)
+                n, stamp, model, parents = raw_header(header)
         except ValueError:
             return  # somebody else's header of the same name
         place = self.file.place(name_code(topic), partition << 2 | kind)
@@ -130,6 +136,9 @@ class LineageIndex:
         written[0] += 1
         written[1] += len(header or b"")
         made_from = set()
+        if model:  # it has learnt from examples of this partition
+            examples = self._examples.get(stamp[:4], stamp[:4])
+            made_from.add(self.file.place(examples, partition << 2 | DERIVED))
         for code, where, first, last in parents:
             parent = self.file.place(code, where)
             made_from.add(parent)
@@ -148,7 +157,7 @@ def _derived(topology: Topology) -> list[str]:
     topics: dict[str, None] = {}
     for flow in topology.flows.values():
         for processor in flow.steps:
-            snapshots = getattr(processor, "snapshots", None)
+            snapshots = processor.snapshots if isinstance(processor, Learner) else None
             topics |= {
                 stream_of(c).topic: None for c in outputs_of(processor) if c is not snapshots
             }

@@ -18,6 +18,12 @@ class Edge:
     kind: str
     topic: str
     direction: str  # "reads" or "writes"
+    records: int | None = None  # how many, where the graph was observed
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What it is: the same edge may be declared, and observed."""
+        return self.flow, self.processor, self.direction, self.topic
 
 
 def edges(topology: Topology, *, internal: bool = False) -> list[Edge]:
@@ -36,41 +42,46 @@ def edges(topology: Topology, *, internal: bool = False) -> list[Edge]:
     return found
 
 
-def as_text(topology: Topology, *, internal: bool = False) -> str:
+def as_text(drawn: list[Edge]) -> str:
     """A line per processor, what it reads before it and what it writes after it."""
     lines: list[str] = []
-    drawn = edges(topology, internal=internal)
-    for flow in topology.flows.values():
-        lines.append(f"flow {flow.name}")
-        names = dict.fromkeys((e.processor, e.kind) for e in drawn if e.flow == flow.name)
+    for flow in dict.fromkeys(e.flow for e in drawn):
+        lines.append(f"flow {flow}")
+        names = dict.fromkeys((e.processor, e.kind) for e in drawn if e.flow == flow)
         for name, kind in names:
-            own = [e for e in drawn if (e.flow, e.processor) == (flow.name, name)]
-            reads = [e.topic for e in own if e.direction == "reads"]
-            writes = [e.topic for e in own if e.direction == "writes"]
+            own = [e for e in drawn if (e.flow, e.processor) == (flow, name)]
             lines.append(f"  {name} ({kind})")
-            lines += [f"    <- {topic}" for topic in reads]
-            lines += [f"    -> {topic}" for topic in writes]
+            lines += [f"    <- {_target(e)}" for e in own if e.direction == "reads"]
+            lines += [f"    -> {_target(e)}" for e in own if e.direction == "writes"]
     return "\n".join(lines)
 
 
-def as_mermaid(topology: Topology, *, internal: bool = False) -> str:
+def as_mermaid(drawn: list[Edge]) -> str:
     """A mermaid flowchart: streams are rounded, processors are boxes."""
-    drawn = edges(topology, internal=internal)
     topics = {t: f"t{i}" for i, t in enumerate(dict.fromkeys(e.topic for e in drawn))}
     lines = ["flowchart LR"]
     lines += [f'  {key}(["{topic}"])' for topic, key in topics.items()]
-    for flow in topology.flows.values():
-        names = dict.fromkeys(e.processor for e in drawn if e.flow == flow.name)
-        lines.append(f"  subgraph {flow.name}")
-        lines += [f'    {flow.name}_{name}["{name}"]' for name in names]
+    for flow in dict.fromkeys(e.flow for e in drawn):
+        names = dict.fromkeys(e.processor for e in drawn if e.flow == flow)
+        lines.append(f"  subgraph {flow}")
+        lines += [f'    {flow}_{name}["{name}"]' for name in names]
         lines.append("  end")
     for edge in drawn:
         node = f"{edge.flow}_{edge.processor}"
         topic = topics[edge.topic]
+        label = "" if edge.records is None else f"|{edge.records:,}|"
         lines.append(
-            f"  {topic} --> {node}" if edge.direction == "reads" else f"  {node} --> {topic}"
+            f"  {topic} -->{label} {node}"
+            if edge.direction == "reads"
+            else f"  {node} -->{label} {topic}"
         )
     return "\n".join(lines)
+
+
+def differences(left: list[Edge], right: list[Edge]) -> tuple[list[Edge], list[Edge]]:
+    """The edges of which only the left graph has one, and only the right."""
+    known, found = {e.key for e in left}, {e.key for e in right}
+    return [e for e in left if e.key not in found], [e for e in right if e.key not in known]
 
 
 def as_data(topology: Topology, *, internal: bool = False) -> dict[str, object]:
@@ -88,6 +99,10 @@ def as_data(topology: Topology, *, internal: bool = False) -> dict[str, object]:
         },
         "edges": [asdict(e) for e in edges(topology, internal=internal)],
     }
+
+
+def _target(edge: Edge) -> str:
+    return edge.topic if edge.records is None else f"{edge.topic}  {edge.records:,} records"
 
 
 def _internal(flow: Flow) -> list[Edge]:

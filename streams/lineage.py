@@ -133,14 +133,16 @@ def unpack_references(data: bytes, at: int, names: dict[bytes, str]) -> tuple[Re
 RawReference = tuple[bytes, int, int, int | None]  # topic's code, place, number, last of a range
 
 
-def raw_header(header: bytes) -> tuple[int, bytes, list[RawReference]]:
-    """A packed header's n, its stamp, and its parents as `raw_references` gives them."""
+def raw_header(header: bytes) -> tuple[int, bytes, int, list[RawReference]]:
+    """A packed header's n, its stamp, its model's version + 1, and its parents as `raw_references`
+    gives them.
+    """
     n, at = header_number(header), 1
     _, at = read_varint(header, at)
     stamp = header[at : at + 8]
-    _, at = read_varint(header, at + 8)
+    model, at = read_varint(header, at + 8)
     _, at = read_varint(header, at)
-    return n, stamp, raw_references(header, at)
+    return n, stamp, model, raw_references(header, at)
 
 
 def raw_references(data: bytes, at: int) -> list[RawReference]:

@@ -167,23 +167,24 @@ class ConfluentRegistry:
         schema: dict[str, Any] = json.loads(version.schema.schema_str or "null")
         return schema
 
-    def _settle_compatibility(self, subject: str) -> None:
-        if self._compatibility(subject) in STRICTER:
-            return
-        try:
-            self._client.set_compatibility(subject, COMPATIBILITY)
-        except SchemaRegistryError:
-            # Apicurio answers 409 when somebody else has set it since; then it is set.
-            if self._compatibility(subject) not in STRICTER:
-                raise
-
-    def _compatibility(self, subject: str) -> str | None:
+    def compatibility(self, subject: str) -> str | None:
+        """The rule of a subject; None where it has none of its own."""
         try:
             return str(self._client.get_compatibility(subject))
         except SchemaRegistryError as error:
             if error.http_status_code == NOT_FOUND:
                 return None
             raise
+
+    def _settle_compatibility(self, subject: str) -> None:
+        if self.compatibility(subject) in STRICTER:
+            return
+        try:
+            self._client.set_compatibility(subject, COMPATIBILITY)
+        except SchemaRegistryError:
+            # Apicurio answers 409 when somebody else has set it since; then it is set.
+            if self.compatibility(subject) not in STRICTER:
+                raise
 
 
 def _schema(schema: dict[str, Any]) -> Schema:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import click
 from rich.progress import Progress
 
-from ops.connect import connect
+from ops.connect import Connection, connect
 from ops.lineage_index import LineageIndex
 from ops.output import OUTPUT, notes, print_json
-from streams.topology import discover
+from streams.topology import Topology, discover
 
 
 @click.command("index")
@@ -28,7 +29,7 @@ def index_command(packages: tuple[str, ...], rebuild: bool, output: str) -> None
     with closing(LineageIndex(connection, discover(packages))) as index:
         if rebuild:
             index.file.forget()
-        records = bring_up_to_date(index)
+        records = _bring_up_to_date(index)
         size = index.file.path.stat().st_size
     if output == "json":
         print_json({"records": records, "path": str(index.file.path), "bytes": size})
@@ -36,7 +37,15 @@ def index_command(packages: tuple[str, ...], rebuild: bool, output: str) -> None
         click.echo(f"{records:,} records read; {index.file.path} has {size / 1e6:,.1f} MB")
 
 
-def bring_up_to_date(index: LineageIndex) -> int:
+@contextmanager
+def up_to_date(connection: Connection, topology: Topology) -> Iterator[LineageIndex]:
+    """The index, once it has read what is new."""
+    with closing(LineageIndex(connection, topology)) as index:
+        _bring_up_to_date(index)
+        yield index
+
+
+def _bring_up_to_date(index: LineageIndex) -> int:
     """Read what is new, with a bar on a terminal; how many records."""
     with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as progress:
         bar = progress.add_task("reading lineage", total=None)

@@ -1,31 +1,61 @@
-"""doa check | graph: the declarations, offline."""
+"""doa check | graph: the declarations, offline; beside them what is there, and what really ran."""
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from ops.complete import flows
+from ops.debts import changed_settings, debts
 from ops.output import OUTPUT, print_json
 from streams import graph as drawing
-from streams.topology import discover
+from streams.errors import TopologyError
+from streams.graph import Edge
+from streams.settings import Settings
+from streams.topology import Topology, discover
 from streams.validation import checked, validate
+
+DECLARED, OBSERVED = "declared", "observed"
+DIFF, DIFF_WORDS_MAX = "diff", 3
 
 
 @click.command()
+@click.option(
+    "--live", is_flag=True, help="Compare what was applied with the cluster and the registry, too."
+)
 @OUTPUT
 @click.pass_obj
-def check(packages: tuple[str, ...], output: str) -> None:
-    """Validate all declarations without a cluster; exit 1 with a sentence per problem.
+def check(packages: tuple[str, ...], live: bool, output: str) -> None:
+    """Validate all declarations without a cluster; exit 1 with a sentence per problem. Debts, as
+    streams that nobody reads, and settings that were changed are told as well.
 
-    Example: doa --app ops.examples.tides check
+    With --live: other partitions or settings than were applied, weaker compatibility, topics,
+    readers and writers that nothing declares.
+
+    Example: doa check --live
     """
     topology = discover(packages)
     problems = validate(topology)
+    owed = [] if problems else debts(topology)
+    changed = changed_settings(Settings())
+    if live and not problems:
+        problems = _live(topology)
     if output == "json":
         print_json(
-            {"flows": list(topology.flows), "streams": len(topology.records), "problems": problems}
+            {
+                "flows": list(topology.flows),
+                "streams": len(topology.records),
+                "problems": problems,
+                "debts": owed,
+                "settings": {
+                    name: {"value": value, "default": default}
+                    for name, (value, default) in changed.items()
+                },
+            }
         )
     else:
         for problem in problems:
@@ -37,11 +67,26 @@ def check(packages: tuple[str, ...], output: str) -> None:
                 f"{len(topology.records)} streams, "
                 f"code version {topology.code_version}"
             )
+        for line in owed:
+            click.echo(line)
+        for name, (value, default) in changed.items():
+            click.echo(f"setting: {name} is {value}; its default is {default}")
     sys.exit(1 if problems else 0)
 
 
+def _live(topology: Topology) -> list[str]:
+    from ops.connect import connect, home_of
+    from ops.live import findings, read_lock
+
+    connection = connect()
+    lock = read_lock(home_of(connection.settings) / "streams.lock.json")
+    _, undeclared = drawing.differences(drawing.edges(topology), _observed(topology))
+    return findings(connection, topology, lock, undeclared)
+
+
 @click.command()
-@click.argument("flow", required=False, shell_complete=flows)
+@click.argument("words", nargs=-1, metavar="[FLOW | diff [A] [B]]", shell_complete=flows)
+@click.option("--observed", is_flag=True, help="The graph as it really ran, with counts.")
 @click.option(
     "-o",
     "--output",
@@ -53,18 +98,73 @@ def check(packages: tuple[str, ...], output: str) -> None:
     "--internal", is_flag=True, help="Show journals, changelogs, clocks and dead letters too."
 )
 @click.pass_obj
-def graph(packages: tuple[str, ...], flow: str | None, output: str, internal: bool) -> None:
+def graph(
+    packages: tuple[str, ...], words: tuple[str, ...], observed: bool, output: str, internal: bool
+) -> None:
     """Draw who reads and who writes every stream; of FLOW only, if one is named.
 
-    Example: doa graph flights -o mermaid
+    `doa graph diff [A] [B]` compares two graphs: `declared`, `observed`, or a file that
+    `doa graph -o json` has written; exit 1 if B has an edge that A has not.
+
+    Example: doa graph diff declared observed
     """
     topology = checked(discover(packages))
-    if flow is not None:
-        topology = type(topology)(
-            {flow: topology.flow(flow)}, topology.code_version, topology.packages
+    if words[:1] == (DIFF,) and len(words) <= DIFF_WORDS_MAX:
+        left = words[1] if len(words) > 1 else DECLARED
+        right = words[2] if len(words) == DIFF_WORDS_MAX else OBSERVED
+        sys.exit(_differ(topology, left, right, output))
+    if len(words) > 1:
+        raise click.UsageError("name one flow, or none; or say: doa graph diff [A] [B]")
+    if words:
+        topology = Topology(
+            {words[0]: topology.flow(words[0])}, topology.code_version, topology.packages
         )
+    drawn = _observed(topology) if observed else drawing.edges(topology, internal=internal)
     if output == "json":
-        print_json(drawing.as_data(topology, internal=internal))
+        print_json({**drawing.as_data(topology), "edges": [asdict(edge) for edge in drawn]})
     else:
-        draw = drawing.as_text if output == "text" else drawing.as_mermaid
-        click.echo(draw(topology, internal=internal))
+        click.echo((drawing.as_text if output == "text" else drawing.as_mermaid)(drawn))
+
+
+def _differ(topology: Topology, left: str, right: str, output: str) -> int:
+    """Print what differs; the exit code."""
+    only_left, only_right = drawing.differences(_edges(topology, left), _edges(topology, right))
+    if output == "json":
+        print_json(
+            {
+                left: [asdict(edge) for edge in only_left],
+                right: [asdict(edge) for edge in only_right],
+            }
+        )
+    else:
+        for mark, edges in (("-", only_left), ("+", only_right)):
+            for e in edges:
+                click.echo(f"{mark} {e.flow}: {e.processor} {e.direction} {e.topic}")
+        if not only_left and not only_right:
+            click.echo(f"{left} and {right} are equal")
+    return 1 if only_right else 0
+
+
+def _edges(topology: Topology, name: str) -> list[Edge]:
+    if name == DECLARED:
+        return drawing.edges(topology)
+    if name == OBSERVED:
+        return _observed(topology)
+    try:
+        return [
+            Edge(**edge) for edge in json.loads(Path(name).read_text(encoding="utf-8"))["edges"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TopologyError(
+            f"{name} is neither {DECLARED}, {OBSERVED} nor a file of doa graph -o json: {error}"
+        ) from error
+
+
+def _observed(topology: Topology) -> list[Edge]:
+    from ops.commands.index import up_to_date
+    from ops.connect import connect
+    from ops.observed import observe
+
+    connection = connect()
+    with up_to_date(connection, topology) as index:
+        return observe(connection, topology, index)

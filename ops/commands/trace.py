@@ -11,9 +11,8 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
-from ops.commands.index import bring_up_to_date
+from ops.commands.index import up_to_date
 from ops.connect import connect
-from ops.lineage_index import LineageIndex
 from ops.output import console, plain, print_json, say
 from streams.finder import Finder, parse_id
 from streams.topology import Topology, discover, stream_of
@@ -55,8 +54,7 @@ def trace(
         if direction == "up":
             found = tracer.up(root, depth)
         else:
-            with closing(LineageIndex(connection, topology)) as index:
-                bring_up_to_date(index)
+            with up_to_date(connection, topology) as index:
                 found = tracer.down(root, index.file, depth)
     if output == "json":
         print_json({"direction": direction, **_document(found)})

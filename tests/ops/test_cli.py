@@ -131,15 +131,17 @@ def test_wrong_usage_exits_2_and_says_what_is_wrong(words: tuple[str, ...], expe
 def test_check_says_ok() -> None:
     result = run("--app", "ops.examples.tides", "check")
     assert result.exit_code == 0
+    first, *owed = result.stdout.splitlines()
     assert re.fullmatch(
-        r"ok: \d+ flows, \d+ processors, \d+ streams, code version [0-9a-f]{8}\n", result.stdout
+        r"ok: \d+ flows, \d+ processors, \d+ streams, code version [0-9a-f]{8}", first
     )
+    assert all(line.startswith("cascade: ") for line in owed)
 
 
 @pytest.mark.parametrize(
     ("words", "keys"),
     [
-        (("check",), {"flows", "streams", "problems"}),
+        (("check",), {"flows", "streams", "problems", "debts", "settings"}),
         (("graph",), {"code_version", "flows", "streams", "edges"}),
         (("graph", "tides"), {"code_version", "flows", "streams", "edges"}),
         (("schemas", "check"), {"problems"}),

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from streams.graph import as_data, as_mermaid, as_text, edges
+from dataclasses import replace
+
+from streams.graph import as_data, as_mermaid, as_text, differences, edges
 from streams.topology import discover
 
 TIDES = discover(["ops.examples.tides"])
 
 
 def test_text_shows_what_each_processor_reads_and_writes() -> None:
-    assert as_text(TIDES).split("\n") == [
+    assert as_text(edges(TIDES)).split("\n") == [
         "flow tides",
         "  hour_level (fold)",
         "    <- tides.event.reading",
@@ -19,7 +21,7 @@ def test_text_shows_what_each_processor_reads_and_writes() -> None:
 
 
 def test_internal_topics_are_shown_when_asked_for() -> None:
-    assert as_text(TIDES, internal=True).split("\n")[7:] == [
+    assert as_text(edges(TIDES, internal=True)).split("\n")[7:] == [
         "  runtime (runtime)",
         "    <- tides-clock",
         "    <- tides-redrive",
@@ -31,7 +33,7 @@ def test_internal_topics_are_shown_when_asked_for() -> None:
 
 
 def test_mermaid_draws_streams_round_and_processors_as_boxes() -> None:
-    assert as_mermaid(TIDES).split("\n") == [
+    assert as_mermaid(edges(TIDES)).split("\n") == [
         "flowchart LR",
         '  t0(["tides.event.reading"])',
         '  t1(["tides.feature.level"])',
@@ -72,3 +74,22 @@ def test_learner_writes_its_snapshots() -> None:
     written = {(e.processor, e.topic) for e in edges(discover()) if e.direction == "writes"}
     assert ("planned", "flights.model.planned") in written
     assert ("planned", "flights.prediction.planned") in written
+
+
+def test_observed_edges_are_drawn_with_their_counts() -> None:
+    observed = [replace(edge, records=1_000 + i) for i, edge in enumerate(edges(TIDES)[:2])]
+    assert as_text(observed).split("\n")[2:] == [
+        "    <- tides.event.reading  1,000 records",
+        "    -> tides.feature.level  1,001 records",
+    ]
+    assert as_mermaid(observed).split("\n")[-2:] == [
+        "  t0 -->|1,000| tides_hour_level",
+        "  tides_hour_level -->|1,001| t1",
+    ]
+
+
+def test_difference_of_two_graphs_is_told_edge_by_edge_whatever_they_count() -> None:
+    declared = edges(TIDES)
+    observed = [replace(edge, records=1) for edge in declared[1:]]
+    other = replace(declared[0], processor="somebody")
+    assert differences(declared, [*observed, other]) == ([declared[0]], [other])

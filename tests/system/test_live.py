@@ -1,0 +1,63 @@
+"""What was applied, beside a cluster and a registry that somebody has changed since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import TopicPartition
+
+pytestmark = pytest.mark.broker
+
+TOPIC = "flights.event.departure"
+SUBJECT = "flights.event.arrival-value"
+
+
+def test_what_differs_from_what_was_applied_is_told(
+    flights: Callable[[int], Any], start: Callable[..., Any]
+) -> None:
+    system = flights(2)
+    code, _, error = start("check", "--live").wait()
+    assert code == 1
+    assert "streams.lock.json; run: doa apply" in error
+    assert start("apply", "--partitions", "2").wait()[0] == 0
+    assert checked(start) == (0, [])
+
+    cluster, name = system.connection.cluster, system.plan.topic
+    cluster.create({name("flights.event.rumour"): (1, {})})
+    cluster.settle({name(TOPIC): {"retention.ms": "1000"}})
+    system.connection.registry._client.set_compatibility(name(SUBJECT), "NONE")
+    stranger = cluster.consumer(name("stranger"))
+    stranger.commit(offsets=[TopicPartition(name(TOPIC), 0, 0)], asynchronous=False)
+    stranger.close()
+    producer = cluster.producer()
+    producer.produce(name("flights.feature.planned"), b"forged", b"JFK", 1)
+    assert producer.flush(20) == 0
+
+    code, problems = checked(start)
+    assert code == 1
+    kept = system.topology.records[TOPIC].stream.retention_days * 86_400_000
+    assert problems == [
+        f"topic {name(TOPIC)} has retention.ms=1000; {kept} was applied",
+        f"topic {name('flights.event.rumour')} is not declared",
+        f"subject {name(SUBJECT)} has compatibility NONE, not BACKWARD",
+        f"group {name('stranger')} reads {name(TOPIC)}, which is not declared",
+        "somebody else writes flights.feature.planned (1 records), which is not declared",
+    ]
+    code, out, _ = start("graph", "diff", "-o", "json").wait()
+    assert code == 1
+    [edge] = json.loads(out)["observed"]
+    assert (edge["processor"], edge["direction"], edge["topic"]) == (
+        "somebody else",
+        "writes",
+        "flights.feature.planned",
+    )
+
+
+def checked(start: Callable[..., Any]) -> tuple[int, list[str]]:
+    """Exit code and problems of `doa check --live`."""
+    code, out, error = start("check", "--live", "-o", "json").wait()
+    assert out, error
+    return code, json.loads(out)["problems"]
