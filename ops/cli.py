@@ -28,6 +28,7 @@ COMMANDS = {
     "demo": "ops.commands.demo:demo",
     "check": "ops.commands.look:check",
     "graph": "ops.commands.look:graph",
+    "catalog": "ops.commands.catalog:catalog",
     "tap": "ops.commands.tap:tap_command",
     "trace": "ops.commands.trace:trace",
     "verify": "ops.commands.verify:verify",

@@ -9,16 +9,16 @@ are of other code.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ops.sample import sample
 from streams.errors import StreamsError, TopologyError
 from streams.finder import BoundedLog, Finder
 from streams.journal import InputGone, replay_journal
-from streams.lineage import HEADER, Origin, Reference, header_number
+from streams.lineage import FOREIGN, HEADER, Origin, Reference, header_number
 from streams.merge import Stored
 from streams.plan import Plan
 from streams.processor import Learner
@@ -77,6 +77,16 @@ def streams_of(flow: Flow) -> list[str]:
     ]
 
 
+def references(drawn: Drawn) -> list[Reference]:
+    """What was drawn, by id."""
+    return [
+        Reference(topic, partition, FOREIGN, stored.offset)
+        for partition, wanted in drawn.items()
+        for (topic, _), records in wanted.items()
+        for stored in records
+    ]
+
+
 class Verifier:
     """Derives records of one flow again."""
 
@@ -90,7 +100,8 @@ class Verifier:
         """Up to so many records of each stream, drawn at random from all its partitions."""
         drawn: Drawn = {partition: {} for partition in range(self._partitions)}
         for topic in topics:
-            for partition, stored in self._reservoir(log, topic, most, seed):
+            name = self._plan.topic(topic)
+            for partition, stored in sample(log, name, self._partitions, most, seed):
                 self._draw(drawn[partition], topic, stored)
         return drawn
 
@@ -120,22 +131,6 @@ class Verifier:
                         f"{topic}[{partition}]{mark}", "the journal does not lead to it"
                     )
         return verdict
-
-    def _reservoir(
-        self, log: BoundedLog, topic: str, most: int, seed: int
-    ) -> list[tuple[int, Stored]]:
-        """A sample in which every record of a stream is as likely (Vitter's algorithm R)."""
-        chance, name = random.Random(f"{seed} {topic}"), self._plan.topic(topic)
-        kept: list[tuple[int, Stored]] = []
-        count = 0
-        for partition in range(self._partitions):
-            for stored in log.records(name, partition):
-                count += 1
-                if len(kept) < most:
-                    kept.append((partition, stored))
-                elif (at := chance.randrange(count)) < most:
-                    kept[at] = (partition, stored)
-        return kept
 
     def _draw(self, wanted: Wanted, topic: str, stored: Stored) -> None:
         origin = self._view.origin(stored)

@@ -167,6 +167,21 @@ class ConfluentRegistry:
         schema: dict[str, Any] = json.loads(version.schema.schema_str or "null")
         return schema
 
+    def versions(self, subject: str) -> list[tuple[int, int, dict[str, Any]]]:
+        """Every schema of a subject, the oldest first: version, schema id, schema."""
+        try:
+            found = [
+                self._client.get_version(subject, n) for n in self._client.get_versions(subject)
+            ]
+        except SchemaRegistryError as error:
+            if error.http_status_code == NOT_FOUND:
+                return []
+            raise RegistryError(f"{subject}: {error}") from error
+        return [
+            (one.version or 0, one.schema_id or 0, json.loads(one.schema.schema_str or "null"))
+            for one in found
+        ]
+
     def compatibility(self, subject: str) -> str | None:
         """The rule of a subject; None where it has none of its own."""
         try:

@@ -175,7 +175,7 @@ class Tracer:
         origin = self._view.origin(stored)
         if origin is not None:
             reference = Reference(topic, partition, DERIVED, origin.n)
-        kind = "record" if shown.parents else "event"
+        kind = "event" if topic.split(".")[1:2] == ["event"] else "record"
         if "error.class" in shown.headers:
             kind = "dead letter"
         return Node(shown.id, kind, reference, shown), stored

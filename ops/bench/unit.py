@@ -11,7 +11,7 @@ import gc
 import importlib
 import os
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 import ops.bench.hop as package
 from ops.bench.loop import Loop, LoopResult
 from ops.bench.readings import readings
+from ops.compiled import preferred
 from processors.nycflights.replay import read_timeline
 from schemas.record import Record
 from streams.codec import MemoryRegistry
@@ -30,8 +31,9 @@ from streams.merge import Merge, Stored
 from streams.moment import take_for_a_moment
 from streams.plan import Plan
 from streams.snapshot import Keys
+from streams.steps import Step
 from streams.topology import Flow, discover, stream_of
-from streams.unit import NO_LIMIT, Unit
+from streams.unit import NO_LIMIT, Encoded, Unit
 
 TURNS, TURN_RECORDS = 12, 1_000
 SCHEMA_ID = 2  # of a feature, in the registry of a process that has met readings before
@@ -47,6 +49,8 @@ def bench_unit() -> dict[str, Any]:
         "flights_bare_loop": _flights(),
         "flights_trusting_decoder": _strictness(),
     }
+    if not preferred():  # a compiled class has no subclasses
+        ratios["flights_untraced"] = _tracing()
     return {"ratios": {name: round(ratio, 3) for name, ratio in ratios.items()}}
 
 
@@ -104,6 +108,34 @@ def _strictness() -> float:
     return by_turns(strict.take, trusting.take)
 
 
+def _tracing() -> float:
+    """The flights flow as it is, against one whose records name no parents, and none is kept."""
+    flow = discover().flow("flights")
+    events = list(islice(read_timeline(TURNS * TURN_RECORDS).records(0), TURNS * TURN_RECORDS))
+
+    class Untraced(Unit):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            for step in self.steps:
+                for store in step.stores:
+                    store.note, store.ranged = lambda known, trigger: (), False
+
+        def emit(self, step: Step, records: Iterable[Record], *_: Any) -> None:
+            self.write(step, [self.encoded(step, record) for record in records], b"")
+
+        def write(self, step: Step, encoded: list[Encoded], tail: bytes) -> None:
+            for edge, record, key, value in encoded:
+                self.outputs.append((edge.topic, key, value, []))
+                self.bytes_out += len(value)
+                if edge.readers:
+                    self._queue.append((record, (b"", b"", edge.n), edge.readers))
+                edge.n += 1
+            step.records_out += len(encoded)
+            self.records_out += len(encoded)
+
+    return by_turns(FedUnit(flow, events).take, FedUnit(flow, events, Untraced).take)
+
+
 def by_turns(ours: Work, theirs: Work) -> float:
     """Seconds of theirs by seconds of ours, for the same records."""
     gc.collect()
@@ -123,7 +155,7 @@ def _seconds(work: Work) -> float:
 class FedUnit:
     """A unit that is fed from memory as a worker feeds it: bytes in, outputs and state out."""
 
-    def __init__(self, flow: Flow, events: Sequence[Record]) -> None:
+    def __init__(self, flow: Flow, events: Sequence[Record], kind: type[Unit] = Unit) -> None:
         self.plan = Plan(flow, MemoryRegistry(), keys=Keys.generate())
         self.logs: list[list[Stored]] = [[] for _ in self.plan.inputs]
         numbers = {one.record: number for number, one in enumerate(self.plan.inputs)}
@@ -132,7 +164,7 @@ class FedUnit:
             value = self.plan.codec(type(event)).encode(event)
             key = getattr(event, stream.key).encode()
             log.append(Stored(len(log), key, value, {}, NOW_MS))
-        self._unit = Unit(self.plan, 0, 1)
+        self._unit = kind(self.plan, 0, 1)
         self._merge = Merge(
             [len(log) for log in self.logs],
             [0] * len(self.logs),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import asdict
 
 import click
 from rich.progress import Progress
@@ -11,10 +12,12 @@ from rich.progress import Progress
 from ops.complete import topics
 from ops.connect import connect
 from ops.output import OUTPUT, notes, print_json, print_table, say
-from ops.verify import CannotVerify, Verdict, Verifier, flow_of, streams_of
-from streams.finder import ID, parse_id
+from ops.reach import Reach, reach
+from ops.verify import CannotVerify, Verdict, Verifier, flow_of, references, streams_of
+from streams.finder import ID, Finder, parse_id
 from streams.plan import Plan
 from streams.topology import Flow, Topology, discover
+from streams.trace import Tracer
 from streams.validation import checked
 
 SAMPLE = 1_000
@@ -30,14 +33,20 @@ SAMPLE = 1_000
     show_default=True,
 )
 @click.option("--seed", default=0, help="Draws the same records again.", show_default=True)
+@click.option(
+    "--reach", "only_reach", is_flag=True, help="Only trace them, each to its raw events."
+)
 @OUTPUT
 @click.pass_obj
-def verify(packages: tuple[str, ...], record: str, sample: int, seed: int, output: str) -> None:
+def verify(
+    packages: tuple[str, ...], record: str, sample: int, seed: int, only_reach: bool, output: str
+) -> None:
     """Derive a record, some of a stream, or some of every stream of a flow again from the events
     and the journal, and compare: key, value, id, parents and model. Exit 1 if any differs, or if
     that cannot be told, since what they were made from is gone.
 
-    It takes everything again that the flow took, up to the last of these records.
+    It takes everything again that the flow took, up to the last of these records. With --reach
+    nothing is derived: it is looked whether all that they name is there, and leads to events.
 
     Example: doa verify flights.prediction.departed --sample 100
     """
@@ -55,6 +64,11 @@ def verify(packages: tuple[str, ...], record: str, sample: int, seed: int, outpu
         else:
             drawn = verifier.sample(log, named, sample, seed)
         with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
+            if only_reach:
+                bar = bars.add_task("records traced", total=None)
+                tracer = Tracer(topology, Finder(log, plan.prefix), connection.view(topology))
+                found = reach(tracer, references(drawn), lambda: bars.advance(bar))
+                sys.exit(_tell_reach(found, output))
             bar = bars.add_task("transactions taken again", total=None)
             verdict = verifier.verify(log, drawn, lambda: bars.advance(bar))
     _tell(verdict, flow, output)
@@ -89,3 +103,14 @@ def _tell(verdict: Verdict, flow: Flow, output: str) -> None:
     if verdict.different:
         rows = [(d["id"], d["differs"], d.get("fields", "")) for d in verdict.different]
         print_table(["record", "what differs", "field: [said, derived]"], rows)
+
+
+def _tell_reach(found: Reach, output: str) -> int:
+    """Print what came of it; the exit code."""
+    if output == "json":
+        print_json(asdict(found))
+    else:
+        click.echo(f"{found.reached:,} of {found.checked:,} lead to raw events")
+        for line in found.lost:
+            click.echo(line)
+    return 0 if found.reached == found.checked else 1

@@ -25,6 +25,7 @@ def test_what_differs_from_what_was_applied_is_told(
     assert start("apply", "--partitions", "2").wait()[0] == 0
     assert checked(start) == (0, [])
 
+    stream_is_shown(system, start)
     cluster, name = system.connection.cluster, system.plan.topic
     cluster.create({name("flights.event.rumour"): (1, {})})
     cluster.settle({name(TOPIC): {"retention.ms": "1000"}})
@@ -54,6 +55,33 @@ def test_what_differs_from_what_was_applied_is_told(
         "writes",
         "flights.feature.planned",
     )
+
+
+def stream_is_shown(system: Any, start: Callable[..., Any]) -> None:
+    """All about a stream, before and after it holds something, and after its schema has grown."""
+    empty = shown(start)
+    assert (empty["records"], empty["seconds_since_last"], empty["samples"]) == (0, None, [])
+    system.load(20)
+    found = shown(start)
+    assert found["records"] == 19  # of twenty flights one never departed
+    assert found["seconds_since_last"] < 600
+    assert len(found["samples"]) == 3
+    assert found["samples"][0]["id"].startswith(TOPIC)
+    assert [v["version"] for v in found["versions"]] == [1]
+    registry, subject = system.connection.registry, f"{system.plan.topic(TOPIC)}-value"
+    schema = registry.latest(subject)
+    grown = {"name": "gate", "type": ["null", "string"], "default": None, "doc": "Gate."}
+    registry.register(subject, {**schema, "fields": [*schema["fields"], grown]})
+    second = shown(start)["versions"][1]
+    assert (second["added"], second["removed"], second["breaks"]) == (["gate"], [], [])
+    registry._client.delete_version(subject, 2)
+
+
+def shown(start: Callable[..., Any]) -> Any:
+    """What `doa catalog show` says."""
+    code, out, error = start("catalog", "show", TOPIC, "-o", "json").wait()
+    assert code == 0, error
+    return json.loads(out)
 
 
 def checked(start: Callable[..., Any]) -> tuple[int, list[str]]:
