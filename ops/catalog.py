@@ -119,7 +119,7 @@ def live(connection: Connection, topology: Topology, topic: str) -> dict[str, An
     record, name = topology.records[topic], connection.settings.prefix + topic
     hidden = {f.name: f.sensitivity for f in fields_of(record) if f.sensitivity != "public"}
     view = connection.view(topology)
-    newest, rate, count = [], 0.0, 0
+    newest, rates, count = [], list[float](), 0
     with closing(connection.cluster.log()) as log:
         for partition in range(connection.cluster.partitions().get(name, 0)):
             last = _last(log.backwards(name, partition), RATE_RECORDS)
@@ -128,13 +128,13 @@ def live(connection: Connection, topology: Topology, topic: str) -> dict[str, An
             number = number_of(last[0])
             count += last[0].offset + 1 if number is None else number + 1
             seconds = (last[0].appended_ms - last[-1].appended_ms) / 1_000
-            rate += (len(last) - 1) / seconds if seconds else 0.0
+            rates += [(len(last) - 1) / seconds] if seconds else []  # else they came at once
             newest += [(one.appended_ms, view.show(name, partition, one)) for one in last[:SAMPLES]]
     newest.sort(key=lambda one: -one[0])
     samples = [shown for _, shown in newest[:SAMPLES]]
     return {
         "records": count,
-        "records_per_second": round(rate, 1),
+        "records_per_second": round(sum(rates), 1) if rates else None,
         "seconds_since_last": round(time.time() - newest[0][0] / 1_000) if newest else None,
         "versions": list(_versions(connection, f"{name}-value")),
         "samples": [{"id": s.id, **_masked(s.value or {}, hidden)} for s in samples],

@@ -7,10 +7,13 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 from streams.broker import Cluster
 from streams.errors import BrokerError, StreamsError
+from streams.finder import ID, Finder, parse_id
+from streams.lineage import Reference
 from streams.reader import Reader
 from streams.shown import Shown, View
 
@@ -73,9 +76,9 @@ def tap(
 ) -> Iterator[Shown]:
     """Records of a topic as they come, partition by partition in order.
 
-    `start` is `beginning`, `end`, `-N` (the last N of each partition) or `@TIME` (append time, ms
-    or ISO 8601); without `follow` the
-    reading ends where the topic ends now. `idle` is asked when nothing comes; True ends the
+    `start` is `beginning`, `end`, `-N` (the last N of each partition), `@TIME` (append time, ms or
+    ISO 8601) or an id, from which on its partition is read; without `follow` the reading ends where
+    the topic ends now. `idle` is asked when nothing comes; True ends the
     reading.
     """
     count = cluster.partitions().get(topic)
@@ -115,7 +118,18 @@ def _starts(
         return {place: _back(cluster, topic, place[1], -int(start)) for place in ends}
     if start.startswith("@"):
         return {**ends, **reader.offsets_at(ends, _instant(start[1:]))}
-    raise BadCondition(f"--from {start!r} is none of: beginning, end, -N, @TIME")
+    if ID.fullmatch(start):
+        return _at_id(cluster, topic, parse_id(start, cluster.settings.prefix))
+    raise BadCondition(f"--from {start!r} is none of: beginning, end, -N, @TIME, ID")
+
+
+def _at_id(cluster: Cluster, topic: str, reference: Reference) -> dict[tuple[str, int], int]:
+    """Where a record lies; NotFound if there is none."""
+    if topic != cluster.settings.prefix + reference.topic:
+        raise BadCondition(f"--from {reference}: that is no record of {topic}")
+    with closing(cluster.log()) as log:
+        found = Finder(log, cluster.settings.prefix).find(reference)
+    return {(topic, reference.partition): found.offset}
 
 
 def _back(cluster: Cluster, topic: str, partition: int, wanted: int) -> int:

@@ -24,7 +24,10 @@ CELL_MAX = 60
 @click.command("tap")
 @click.argument("topic", shell_complete=topics)
 @click.option(
-    "--from", "start", default="end", help="beginning, end, -N (the last N) or @TIME. [end]"
+    "--from",
+    "start",
+    default="end",
+    help="beginning, end, -N (the last N), @TIME, or the id of a record. [end]",
 )
 @click.option("-n", "--limit", type=click.IntRange(1), help="Stop after so many records.")
 @click.option(

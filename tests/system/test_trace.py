@@ -58,6 +58,7 @@ def test_live_run_with_two_workers_and_a_kill_is_traced_and_verified(
     samples_reach_raw_events(start)
     forged_record_is_found(system, start)
     served = prediction_of_a_model(system)
+    record_is_tapped_and_verified(system, served, start)
     prediction_is_explained(served, start)
     event_is_followed(served, start)
     graph_ran_as_it_is_declared(system, start)
@@ -121,6 +122,16 @@ def prediction_of_a_model(system: Any) -> str:
         found = Finder(log, system.plan.prefix).first(PREDICTION, JFK, version, 10)
     assert found is not None
     return str(view.show(PREDICTION, JFK, found).id)
+
+
+def record_is_tapped_and_verified(system: Any, served: str, start: Callable[..., Any]) -> None:
+    topic = system.plan.topic(PREDICTION)
+    found = answer(start("tap", topic, "--from", served, "-n", "1", "-o", "json"))
+    assert found["id"] == served
+    ended, _, error = start("tap", system.plan.topic(SCHEDULE), "--from", served).wait()
+    assert (ended, "that is no record of" in error) == (1, True)
+    found = answer(start("verify", served, "-o", "json"))
+    assert (found["checked"], found["equal"]) == (1, 1)
 
 
 def prediction_is_explained(served: str, start: Callable[..., Any]) -> None:
