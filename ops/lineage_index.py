@@ -51,7 +51,7 @@ class LineageIndex:
             for p in processors
             if isinstance(p, Learner)
         }
-        path = home_of(connection.settings) / f"lineage{self._prefix}.sqlite"
+        path = home_of(connection.settings) / f"{self._prefix}lineage.sqlite"
         self.file = LineageFile(path, topology.names | names_of(self.topics))
 
     def close(self) -> None:

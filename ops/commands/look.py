@@ -11,7 +11,7 @@ import click
 
 from ops.complete import flows
 from ops.debts import changed_settings, debts
-from ops.output import OUTPUT, print_json
+from ops.output import OUTPUT, print_json, say
 from streams import graph as drawing
 from streams.errors import TopologyError
 from streams.graph import Edge
@@ -167,4 +167,7 @@ def _observed(topology: Topology) -> list[Edge]:
 
     connection = connect()
     with up_to_date(connection, topology) as index:
-        return observe(connection, topology, index)
+        found = observe(connection, topology, index)
+    if not found:
+        say("nothing has been written yet")
+    return found

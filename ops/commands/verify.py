@@ -54,9 +54,10 @@ def verify(
     flow, named = _meant(topology, record, connection.settings.prefix)
     plan = Plan(flow, connection.registry, connection.settings.namespace, connection.keys)
     counts = connection.cluster.partitions()
-    missing = [i.topic for i in plan.inputs if i.topic not in counts]
+    needed = [i.topic for i in plan.inputs] + [plan.topic(n) for n in (flow.journal, *named)]
+    missing = [topic for topic in needed if topic not in counts]
     if missing:
-        raise CannotVerify(f"there is no topic {missing[0]} to derive from; it was deleted")
+        raise CannotVerify(f"there is no topic {missing[0]} in the cluster; run: doa apply")
     verifier = Verifier(plan, connection.view(topology), counts[plan.inputs[0].topic])
     with closing(connection.cluster.log()) as log:
         if ID.fullmatch(record):
