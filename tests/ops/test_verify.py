@@ -124,6 +124,15 @@ def test_record_that_somebody_else_appended_is_found() -> None:
     ]
 
 
+def test_copy_of_a_record_is_found() -> None:
+    done = ran(5, None)
+    log = done.logs[(GUESS, 0)]
+    log.append(log[0]._replace(offset=1))
+    found = verify(done, GUESS)
+    assert (found.checked, found.equal) == (2, 1)
+    assert found.different == [{"id": f"{GUESS}[0]@1", "differs": "a copy: it bears an id twice"}]
+
+
 def test_input_that_is_gone_is_told() -> None:
     done = ran(5, None, 6)
     del done.logs[("toy.event.thing", 0)][:2]
