@@ -6,10 +6,12 @@ import sys
 
 from ops.hash_seed import pin_hash_seed
 
+RUNNING = {"worker", "verify", "rebuild"}  # commands that run a flow, or fold a model again
+
 
 def main() -> None:
-    """Run the command line; a worker gets its hash seed before anything large is imported."""
-    if "worker" in sys.argv:
+    """Run the command line; who runs a flow gets its hash seed before much is imported."""
+    if set(sys.argv) & RUNNING:
         pin_hash_seed()
     from ops import compiled
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from ops.connect import Connection
@@ -117,12 +118,12 @@ def live(connection: Connection, topology: Topology, topic: str) -> dict[str, An
     of the samples.
     """
     record, name = topology.records[topic], connection.settings.prefix + topic
-    hidden = {f.name: f.sensitivity for f in fields_of(record) if f.sensitivity != "public"}
+    told = {f.name: f.sensitivity for f in fields_of(record)}
     view = connection.view(topology)
     newest, rates, count = [], list[float](), 0
     with closing(connection.cluster.log()) as log:
         for partition in range(connection.cluster.partitions().get(name, 0)):
-            last = _last(log.backwards(name, partition), RATE_RECORDS)
+            last = list(islice(log.backwards(name, partition), RATE_RECORDS))
             if not last:
                 continue
             number = number_of(last[0])
@@ -137,7 +138,7 @@ def live(connection: Connection, topology: Topology, topic: str) -> dict[str, An
         "records_per_second": round(sum(rates), 1) if rates else None,
         "seconds_since_last": round(time.time() - newest[0][0] / 1_000) if newest else None,
         "versions": list(_versions(connection, f"{name}-value")),
-        "samples": [{"id": s.id, **_masked(s.value or {}, hidden)} for s in samples],
+        "samples": [{"id": s.id, **_masked(s.value or {}, told)} for s in samples],
     }
 
 
@@ -173,15 +174,6 @@ def _named(flow: str, processor: AnyProcessor) -> str:
     return f"{flow}/{processor.name} ({processor.kind})"
 
 
-def _last(records: Iterator[Any], most: int) -> list[Any]:
-    found = []
-    for one in records:
-        found.append(one)
-        if len(found) == most:
-            break
-    return found
-
-
 def _versions(connection: Connection, subject: str) -> Iterator[dict[str, Any]]:
     """Each registered schema, and what it means beside the one before it."""
     before: dict[str, Any] | None = None
@@ -201,5 +193,7 @@ def _versions(connection: Connection, subject: str) -> Iterator[dict[str, Any]]:
         before = schema
 
 
-def _masked(value: dict[str, Any], hidden: dict[str, str]) -> dict[str, Any]:
-    return {name: f"({hidden[name]})" if name in hidden else one for name, one in value.items()}
+def _masked(value: dict[str, Any], sensitivity: dict[str, str]) -> dict[str, Any]:
+    """The fields that are declared public; of the others, and of former ones, only the names."""
+    kinds = {name: sensitivity.get(name, "not declared") for name in value}
+    return {n: one if kinds[n] == "public" else f"({kinds[n]})" for n, one in value.items()}

@@ -111,10 +111,9 @@ class LineageFile:
         rows = self._db.execute("SELECT topic, partition, next FROM position")
         return {(topic, partition): offset for topic, partition, offset in rows}
 
-    def is_of(self, topic_ids: dict[str, str]) -> bool:
-        """Whether the topics that were read are these, and none made anew with an old name."""
-        known = dict(self._db.execute("SELECT name, id FROM topic"))
-        return all(topic_ids.get(name, number) == number for name, number in known.items())
+    def topics(self) -> dict[str, str]:
+        """The topics that were read, with the ids that they had."""
+        return dict(self._db.execute("SELECT name, id FROM topic"))
 
     def belong_to(self, topic_ids: dict[str, str]) -> None:
         """Remember which topics are read."""
@@ -189,14 +188,20 @@ class LineageFile:
 
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=PATIENCE_S)
+    db = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level="IMMEDIATE")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = OFF")  # a cache: what a crash of the machine spoils is rebuilt
-    if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
-        kept = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        with db:
-            for (table,) in kept:
-                db.execute(f"DROP TABLE {table}")
-        db.executescript(TABLES)
-        db.execute(f"PRAGMA user_version = {FORMAT}")
+    db.execute("BEGIN IMMEDIATE")  # another process may be about to make the tables, too
+    with db:
+        if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+            kept = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for statement in [f"DROP TABLE {table}" for (table,) in kept] + TABLES.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {FORMAT}")
     return db
+
+
+def remove(path: Path) -> None:
+    """Delete the file, whatever is in it."""
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)

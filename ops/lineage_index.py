@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from ops.connect import Connection, home_of
@@ -51,8 +52,7 @@ class LineageIndex:
             for p in processors
             if isinstance(p, Learner)
         }
-        path = home_of(connection.settings) / f"{self._prefix}lineage.sqlite"
-        self.file = LineageFile(path, topology.names | names_of(self.topics))
+        self.file = LineageFile(path_of(connection), topology.names | names_of(self.topics))
 
     def close(self) -> None:
         """Close the file."""
@@ -85,9 +85,10 @@ class LineageIndex:
 
     def _begin_anew_with_the_topics(self, topics: list[str]) -> None:
         cluster = self._connection.cluster
-        names = [self._prefix + topic for topic in topics]
+        known, present = self.file.topics(), cluster.partitions()
+        names = {self._prefix + topic for topic in topics} | (known.keys() & present.keys())
         ids = topic_ids(cluster.admin(), names, cluster.settings.request_timeout_s)
-        if not self.file.is_of(ids):
+        if any(ids.get(name) != number for name, number in known.items()):
             self.file.forget()
         self.file.belong_to(ids)
 
@@ -129,8 +130,8 @@ class LineageIndex:
             else:
                 kind = DERIVED
                 n, stamp, model, parents = raw_header(header)
-        except ValueError:
-            return  # somebody else's header of the same name
+        except ValueError:  # somebody else's header of the same name
+            kind, n, stamp, model, parents = FOREIGN, stored.offset, NO_STAMP, 0, []
         place = self.file.place(name_code(topic), partition << 2 | kind)
         written = batch.written.setdefault((stamp, place), [0, 0])
         written[0] += 1
@@ -148,6 +149,11 @@ class LineageIndex:
                 batch.spans.append((parent, place, n, first, last))
         for parent in made_from:
             batch.counts[(stamp[:4], parent, place)] += 1
+
+
+def path_of(connection: Connection) -> Path:
+    """Where the index of a namespace lies."""
+    return home_of(connection.settings) / f"{connection.settings.prefix}lineage.sqlite"
 
 
 def _derived(topology: Topology) -> list[str]:

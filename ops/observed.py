@@ -24,11 +24,12 @@ def observe(connection: Connection, topology: Topology, index: LineageIndex) -> 
     """
     letters = {flow.dead_letter for flow in topology.flows.values()}
     counts: Counter[tuple[str, str, str]] = Counter()
+    told = set(index.topics) - letters  # the file may know flows that are not loaded
     for processor, above, below, count in index.file.edges():
-        if below not in letters:
+        if below in told:
             counts[(processor, "reads", above)] += count
     for processor, _, topic, count, _ in index.file.written():
-        if topic not in letters:
+        if topic in told:
             counts[(processor, "writes", topic)] += count
     counts.update(_last_writers(connection, topology, set(topology.records) - set(index.topics)))
     known = {

@@ -42,6 +42,7 @@ def _missing(
 ) -> str | None:
     """Why a record does not lead to events; None if it does."""
     if reference not in known:
+        known[reference] = None  # so that a record which names itself ends nothing
         known[reference] = _looked_for(tracer, reference, known)
     return known[reference]
 
@@ -50,13 +51,16 @@ def _looked_for(
     tracer: Tracer, reference: Reference, known: dict[Reference, str | None]
 ) -> str | None:
     try:
-        nodes = tracer.up(reference).nodes.values()
+        trace = tracer.up(reference)
     except NotFound as error:
         return str(error)
+    nodes = trace.nodes.values()
     ranges = [node.reference for node in nodes if node.kind == "range"]
     ends = [replace(one, number=one.last, last=None) for one in ranges if one.last is not None]
     reasons = [node.missing for node in nodes if node.missing is not None]
     reasons += [reason for end in ends if (reason := _missing(tracer, end, known)) is not None]
+    if trace.cut:
+        reasons.append(f"it comes from more than {len(nodes):,} records")
     if reasons:
         return reasons[0]
     reached = bool(ends) or any(node.kind == "event" for node in nodes)

@@ -44,6 +44,7 @@ class Verdict:
     checked: int = 0
     equal: int = 0
     different: list[dict[str, Any]] = field(default_factory=list)
+    other_code: bool = False  # whether the flow was run by another version up to here
     codes: Counter[str] = field(default_factory=Counter)  # records by the version of their code
 
     def differs(self, record: str, what: str, **details: Any) -> None:
@@ -147,7 +148,8 @@ class Verifier:
     ) -> None:
         """Take the input of a unit again, in the order of its journal, until all was derived."""
         try:
-            for _, outputs in replay_journal(self._plan, log, partition, self._partitions):
+            for entry, outputs in replay_journal(self._plan, log, partition, self._partitions):
+                verdict.other_code |= entry.code_version != self._plan.flow.code_version
                 for topic, key, value, headers in outputs:
                     if topic in self._names:
                         data = key.encode() if isinstance(key, str) else key
@@ -175,7 +177,7 @@ class Verifier:
             origin = self._view.origin(stored)
             assert origin is not None, "it was found by its number"
             verdict.codes[origin.code_version] += 1
-            what = _differences(stored, origin, made, derived)
+            what = _differences(stored, origin, made, derived, other_code=verdict.other_code)
             if what is None and not met:
                 verdict.equal, met = verdict.equal + 1, True
             elif what is None:
@@ -200,8 +202,20 @@ class Verifier:
         }
 
 
-def _differences(stored: Stored, origin: Origin, made: Stored, derived: Origin) -> str | None:
-    """What differs first: what it was made from, with which model, or what came of that."""
+def _differences(
+    stored: Stored, origin: Origin, made: Stored, derived: Origin, *, other_code: bool
+) -> str | None:
+    """What differs first: what it was made from, with which model, or what came of that. After
+    other code has run nobody is to blame: its state and its counts go on in what follows.
+    """
+    other_code |= origin.code_version != derived.code_version
+    reason = _difference(stored, origin, made, derived)
+    if reason is not None and other_code:
+        return "code: another version has run, up to here or here"
+    return reason
+
+
+def _difference(stored: Stored, origin: Origin, made: Stored, derived: Origin) -> str | None:
     if origin.processor != derived.processor:
         return f"processor: {derived.processor} writes this"
     if origin.parents != derived.parents:
@@ -210,6 +224,4 @@ def _differences(stored: Stored, origin: Origin, made: Stored, derived: Origin) 
         return "model: it names another version"
     if stored.key == made.key and (stored.value or b"")[5:] == (made.value or b"")[5:]:
         return None
-    if origin.code_version != derived.code_version:
-        return "code: it was written by another version"
     return "value: the same input, model and code lead to another"

@@ -20,6 +20,7 @@ from streams.restore import Log
 
 BLOCK_OFFSETS = 64  # read at once, and kept
 BLOCKS_MAX = 4_096
+SKIPPED_MAX = 256  # blocks in which nothing is numbered, before the rest is taken to be so
 INTERPOLATED_MAX = 6  # guesses, before the rest is halved
 ID = re.compile(
     r"(?P<topic>[A-Za-z0-9._-]+)\[(?P<partition>\d{1,9})\](?P<mark>[@#])(?P<n>\d{1,18})"
@@ -56,11 +57,14 @@ def parse_id(text: str, prefix: str = "") -> Reference:
 
 
 def number_of(stored: Stored) -> int | None:
-    """The n of a derived record; None for one of somebody else."""
+    """The n of a derived record; None for one of somebody else, as is a number that is larger than
+    the offset.
+    """
     try:
-        return header_number(stored.headers.get(HEADER, b""))
+        n = header_number(stored.headers.get(HEADER, b""))
     except ValueError:
         return None
+    return n if n <= stored.offset else None
 
 
 class Finder:
@@ -106,13 +110,13 @@ class Finder:
             at = _guess(low, high, below, above, least, tries)
             tries += 1
             last, numbered = at, self._numbered(name, partition, at, number)
-            while not numbered and last < high:  # nothing but ends of transactions
+            while not numbered and last < min(high, at + SKIPPED_MAX):  # ends of transactions
                 last += 1
                 numbered = self._numbered(name, partition, last, number)
             if not numbered:
                 high = at - 1
-            elif numbered[-1][0] < least:
-                low, below = last + 1, (last, numbered[-1][0])
+            elif (most := max(n for n, _ in numbered)) < least:
+                low, below = last + 1, (last, most)
             else:
                 found = next(stored for n, stored in numbered if n >= least)
                 if numbered[0][0] < least:

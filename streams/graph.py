@@ -4,6 +4,7 @@ unless asked for.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 
 from streams.topology import Flow, Topology, outputs_of, stream_of
@@ -63,11 +64,11 @@ def as_mermaid(drawn: list[Edge]) -> str:
     lines += [f'  {key}(["{topic}"])' for topic, key in topics.items()]
     for flow in dict.fromkeys(e.flow for e in drawn):
         names = dict.fromkeys(e.processor for e in drawn if e.flow == flow)
-        lines.append(f"  subgraph {flow}")
-        lines += [f'    {flow}_{name}["{name}"]' for name in names]
+        lines.append(f"  subgraph {_plain(flow)}")
+        lines += [f'    {_plain(f"{flow}_{name}")}["{name}"]' for name in names]
         lines.append("  end")
     for edge in drawn:
-        node = f"{edge.flow}_{edge.processor}"
+        node = _plain(f"{edge.flow}_{edge.processor}")
         topic = topics[edge.topic]
         label = "" if edge.records is None else f"|{edge.records:,}|"
         lines.append(
@@ -99,6 +100,11 @@ def as_data(topology: Topology, *, internal: bool = False) -> dict[str, object]:
         },
         "edges": [asdict(e) for e in edges(topology, internal=internal)],
     }
+
+
+def _plain(name: str) -> str:
+    """A name as mermaid takes it."""
+    return re.sub(r"\W", "_", name)
 
 
 def _target(edge: Edge) -> str:

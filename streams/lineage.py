@@ -142,6 +142,8 @@ def raw_header(header: bytes) -> tuple[int, bytes, int, list[RawReference]]:
     stamp = header[at : at + 8]
     model, at = read_varint(header, at + 8)
     _, at = read_varint(header, at)
+    if (n | model) >> 63:
+        raise ValueError("a number that no log can hold")
     return n, stamp, model, raw_references(header, at)
 
 

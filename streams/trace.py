@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Protocol
 
 from streams.errors import NotFound
@@ -127,15 +128,18 @@ class Tracer:
         waiting = deque([(asked, 0)])
         while waiting:
             parent, level = waiting.popleft()
+            children = iter(known.children(parent.reference))
+            spans = known.spans(parent.reference)
             if level == depth or len(trace.nodes) >= NODES_MAX:
-                trace.cut += 1
+                trace.cut += any(True for _ in (*islice(children, 1), *spans))
                 continue
             for model in self._learnt(parent):
                 trace.add(model)
                 trace.link(model, parent)
-            for child in known.children(parent.reference):
+            for child in islice(children, NODES_MAX):
                 self._follow(trace, child, parent, waiting, level)
-            for span in known.spans(parent.reference):
+            trace.cut += sum(1 for _ in children)
+            for span in spans:
                 above = parent
                 if span.count > 1:
                     above = Node(str(span.between), "range", span.between, count=span.count)
@@ -197,7 +201,7 @@ class Tracer:
             stream = stream_of(learner.examples)
             until_ms = learner.until_ms
             if stream.topic == reference.topic and (
-                until_ms is None or shown.value[stream.event_time] < until_ms
+                until_ms is None or shown.value.get(stream.event_time, 0) < until_ms
             ):
                 found.append(_model(learner, reference, reference.number + 1))
         return found

@@ -20,8 +20,8 @@ def validate(topology: Topology) -> list[str]:
     3. a flow reads from outside itself event topics only;
     4. the processors of a flow share their key;
     5. tables have keys that their records have, and state that is no stream;
-    6. names are unique, so are their four-byte codes, and none is one that the changelog uses, or
-    holds the slash that parts them there;
+    6. names are unique, across flows too, so are their four-byte codes, and none is one that the
+    changelog uses, or holds the slash that parts them there;
     7. nothing is kept longer than what it is derived from;
     8. tolerances name processors of their flow, and numbers that can be reached.
     """
@@ -141,9 +141,16 @@ def _tolerance_problems(flow: Flow) -> Iterator[str]:
 
 def _name_problems(topology: Topology) -> Iterator[str]:
     list(topology.names)  # ValueError names two that share a code
+    owners: dict[str, str] = {}
     for flow in topology.flows.values():
         seen: set[str] = set()
         for processor in flow.processors:
+            owner = owners.setdefault(processor.name, flow.name)
+            if owner != flow.name:
+                yield (
+                    f"flows {owner} and {flow.name} both have a processor called "
+                    f"{processor.name!r}; records name only the processor"
+                )
             if processor.name in KEPT_NAMES:
                 yield f"no processor can be called {processor.name!r}: the changelog uses that name"
             if processor.name in seen:

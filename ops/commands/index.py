@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -9,9 +10,15 @@ import click
 from rich.progress import Progress
 
 from ops.connect import Connection, connect
-from ops.lineage_index import LineageIndex
+from ops.lineage_file import remove
+from ops.lineage_index import LineageIndex, path_of
 from ops.output import OUTPUT, notes, print_json
+from streams.errors import StreamsError
 from streams.topology import Topology, discover
+
+
+class IndexSpoilt(StreamsError):
+    """The file of the index cannot be read or written."""
 
 
 @click.command("index")
@@ -26,23 +33,35 @@ def index_command(packages: tuple[str, ...], rebuild: bool, output: str) -> None
     Example: doa index --rebuild
     """
     connection = connect()
-    with closing(LineageIndex(connection, discover(packages))) as index:
-        if rebuild:
-            index.file.forget()
+    path = path_of(connection)
+    if rebuild:
+        remove(path)
+    with _opened(connection, discover(packages)) as index:
         records = _bring_up_to_date(index)
-        size = index.file.path.stat().st_size
+    size = path.stat().st_size
     if output == "json":
-        print_json({"records": records, "path": str(index.file.path), "bytes": size})
+        print_json({"records": records, "path": str(path), "bytes": size})
     else:
-        click.echo(f"{records:,} records read; {index.file.path} has {size / 1e6:,.1f} MB")
+        click.echo(f"{records:,} records read; {path} has {size / 1e6:,.1f} MB")
 
 
 @contextmanager
 def up_to_date(connection: Connection, topology: Topology) -> Iterator[LineageIndex]:
     """The index, once it has read what is new."""
-    with closing(LineageIndex(connection, topology)) as index:
+    with _opened(connection, topology) as index:
         _bring_up_to_date(index)
         yield index
+
+
+@contextmanager
+def _opened(connection: Connection, topology: Topology) -> Iterator[LineageIndex]:
+    try:
+        with closing(LineageIndex(connection, topology)) as index:
+            yield index
+    except sqlite3.Error as error:
+        raise IndexSpoilt(
+            f"{path_of(connection)}: {error}; if nobody else is at it, run: doa index --rebuild"
+        ) from error
 
 
 def _bring_up_to_date(index: LineageIndex) -> int:

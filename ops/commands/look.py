@@ -115,11 +115,11 @@ def graph(
         sys.exit(_differ(topology, left, right, output))
     if len(words) > 1:
         raise click.UsageError("name one flow, or none; or say: doa graph diff [A] [B]")
-    if words:
-        topology = Topology(
-            {words[0]: topology.flow(words[0])}, topology.code_version, topology.packages
-        )
     drawn = _observed(topology) if observed else drawing.edges(topology, internal=internal)
+    if words:
+        flow = topology.flow(words[0])
+        topology = Topology({flow.name: flow}, topology.code_version, topology.packages)
+        drawn = [edge for edge in drawn if edge.flow == flow.name]
     if output == "json":
         print_json({**drawing.as_data(topology), "edges": [asdict(edge) for edge in drawn]})
     else:

@@ -63,7 +63,7 @@ def trace(
     else:
         console().print(_tree(found, topology, direction))
     if found.cut:
-        say(f"{found.cut} records were not followed further: give a larger --depth, or trace one")
+        say(f"{found.cut} records were not followed further; trace one of them")
 
 
 def _document(trace: Trace) -> dict[str, Any]:
@@ -134,4 +134,7 @@ def _line(node: Node, topology: Topology) -> str:
 def _instant(at_ms: Any) -> str:
     if not isinstance(at_ms, int):
         return plain(at_ms)
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # of an event that was refused for it
+        return str(at_ms)

@@ -64,6 +64,8 @@ def verify(
             drawn = verifier.one(log, parse_id(record, connection.settings.prefix))
         else:
             drawn = verifier.sample(log, named, sample, seed)
+        if not any(drawn.values()):
+            raise CannotVerify(f"nothing has been written to {record} yet")
         with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
             if only_reach:
                 bar = bars.add_task("records traced", total=None)
@@ -80,6 +82,10 @@ def _meant(topology: Topology, record: str, prefix: str) -> tuple[Flow, list[str
     """The flow that is asked for, or that writes what is, and its streams that are meant."""
     if record in topology.flows:
         flow = topology.flow(record)
+        if not flow.steps:
+            raise CannotVerify(
+                f"{record} reads the outside: nothing in the log leads to its events"
+            )
         return flow, streams_of(flow)
     topic = record.split("[", maxsplit=1)[0].removeprefix(prefix)
     return flow_of(topology, topic), [topic]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from ops.reach import reach
 from streams.driver import Driver
 from streams.finder import parse_id
+from streams.lineage import DERIVED, HEADER, Reference, pack_header
 from streams.topology import Flow
 from tests.streams.test_driver import tick
 from tests.streams.test_trace import adding, tracer
@@ -49,3 +50,12 @@ def test_derived_record_without_parents_leads_nowhere() -> None:
     log[0] = log[0]._replace(headers={})
     found = reach(tracer(ran)[0], [parse_id("toy.example.thing[0]@0")])
     assert found.lost == ["toy.example.thing[0]@0: it leads to no event"]
+
+
+def test_record_that_names_itself_ends_nothing() -> None:
+    ran = Driver(Flow("toy", (adding,))).run([tick("a", 1), tick("b", 2)])
+    log = ran.logs[("toy.feature.total", 0)]
+    itself = Reference("toy.feature.total", 0, DERIVED, 0, 1).packed()
+    header = pack_header(1, bytes(8), b"\x00", 1, itself)
+    log[1] = log[1]._replace(headers={HEADER: header})
+    assert reach(tracer(ran)[0], [parse_id("toy.feature.total[0]#1")]).checked == 1

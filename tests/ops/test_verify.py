@@ -107,7 +107,7 @@ def test_record_of_other_code_that_says_something_else_differs_by_its_code() -> 
     other = ran(6, None).logs[(GUESS, 0)][0].value
     tamper(done, GUESS, 0, value=other, headers={HEADER: forged(code="0badcafe")})
     assert [d["differs"] for d in verify(done, GUESS).different] == [
-        "code: it was written by another version"
+        "code: another version has run, up to here or here"
     ]
 
 
@@ -161,3 +161,16 @@ def forged(
 ) -> bytes:
     reference = place("toy.feature.question", 0, 1) + varint(parent)
     return pack_header(n, pack_stamp(processor, code), varint(model + 1), 1, reference)
+
+
+def test_after_other_code_has_run_nobody_is_accused() -> None:
+    done = ran(5, None)
+    journal = done.logs[("toy-journal", 0)]
+    codec = done.plan.journal_codec
+    entry = codec.decode(journal[0].value)
+    value = codec.encode(entry.model_copy(update={"code_version": "0badcafe"}))
+    tamper(done, "toy-journal", 0, value=value)
+    tamper(done, GUESS, 0, headers={HEADER: forged(parent=1)})
+    assert [d["differs"] for d in verify(done, GUESS).different] == [
+        "code: another version has run, up to here or here"
+    ]

@@ -123,3 +123,19 @@ def test_id_is_read_with_and_without_a_namespace() -> None:
 def test_text_that_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(BadId, match=r"topic\[partition\]#n or topic\[partition\]@offset"):
         parse_id(text)
+
+
+def test_forged_number_hides_no_other_record() -> None:
+    log = GappyLog([0, 1, 2, 3, 4, 5])
+    forged = {HEADER: pack_header(16_383, bytes(8), b"\x00", 0, b"")}
+    log.stored[2] = log.stored[2]._replace(headers=forged)
+    finder = Finder(log)
+    assert [finder.find(derived(n)).offset for n in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
+
+
+def test_few_blocks_are_read_where_nothing_is_numbered() -> None:
+    log = GappyLog(list(range(100_000)))
+    log.stored = [stored._replace(headers={}) for stored in log.stored]
+    with pytest.raises(NotFound):
+        Finder(log).find(derived(17))
+    assert log.reads < 600

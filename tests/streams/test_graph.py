@@ -93,3 +93,13 @@ def test_difference_of_two_graphs_is_told_edge_by_edge_whatever_they_count() -> 
     observed = [replace(edge, records=1) for edge in declared[1:]]
     other = replace(declared[0], processor="somebody")
     assert differences(declared, [*observed, other]) == ([declared[0]], [other])
+
+
+def test_mermaid_takes_names_that_are_not_declared() -> None:
+    edge = replace(edges(TIDES)[0], flow="not declared", processor="?ab12")
+    assert as_mermaid([edge]).split("\n")[2:] == [
+        "  subgraph not_declared",
+        '    not_declared__ab12["?ab12"]',
+        "  end",
+        "  t0 --> not_declared__ab12",
+    ]

@@ -14,6 +14,7 @@ from streams.processor import fold
 from streams.shown import View
 from streams.topology import Flow, Topology
 from streams.trace import Span, Trace, Tracer
+from streams.validation import _name_problems
 from tests.streams.test_driver import Sum, Tick, Total, tick, total
 from tests.streams.toy import driver, events, learner, sort
 
@@ -197,4 +198,28 @@ def test_refused_event_is_followed_down_to_its_dead_letter() -> None:
     ran = driver(sort, learner()).run(events(-1))
     assert ("toy.dead_letter[0]@0", "toy.example.thing[0]#0") in links(
         down(ran, "toy.event.thing[0]@0")
+    )
+
+
+def test_only_what_was_not_followed_further_is_counted() -> None:
+    ran = driver(sort, learner()).run(events(2_000))
+    assert down(ran, "toy.event.thing[0]@0", depth=1).cut == 1
+    assert down(ran, "toy.event.thing[0]@0", depth=2).cut == 0
+
+
+def test_only_so_many_children_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.trace.NODES_MAX", 3)
+    ran = Driver(Flow("toy", (adding,))).run([tick(str(n), n) for n in range(9)])
+    follows, view = tracer(ran)
+    known = Named(ran, view)
+    known.named = [(Reference("toy.event.tick", 0, FOREIGN, 0), child) for _, child in known.named]
+    trace = follows.down(parse_id("toy.event.tick[0]@0"), known)
+    assert len(trace.nodes) <= 4
+    assert trace.cut > 5
+
+
+def test_processors_of_two_flows_may_not_share_a_name() -> None:
+    flows = {name: Flow(name, (adding,)) for name in ("one", "two")}
+    assert "flows one and two both have a processor called 'adding'" in " ".join(
+        _name_problems(Topology(flows))
     )
