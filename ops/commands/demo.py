@@ -78,18 +78,19 @@ def demo(
     began = time.monotonic()
     connection, started_stack = run.prepare(topology, options, say)
     setup_seconds = time.monotonic() - began
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt = Interrupt()
     replay: run.Replay | None = None
     team: run.Workers | None = None
     board = ScoreBoard(connection)
     state = run.State()
     try:
-        with LiveLine(state, board, flights) as line:
+        with LiveLine(state, board, flights, interrupt) as line:
             team = run.Workers(workers, connection)
             replay = run.Replay(topology, options, connection, state)
             load_seconds = run.load(replay, state, line.tick) if speed is None else 0.0
             team.begin()
             seconds = run.process(topology, connection, team, replay, board, state, line.tick)
+        interrupt.check()
         timing = summary.Timing(setup_seconds, load_seconds, seconds, team.rss_mb_max)
         result = summary.summarise(topology, connection, board, flights, timing)
     except KeyboardInterrupt:
@@ -114,11 +115,35 @@ def _stop(replay: run.Replay | None, team: run.Workers | None) -> None:
         team.stop()
 
 
+class Interrupt:
+    """Ctrl-C and SIGTERM. They are raised at once, and again at the next look: where a library has
+    called back, an exception may end unheard.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self)
+
+    def __call__(self, *_: object) -> None:
+        """Be asked."""
+        self.asked = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if asked."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
 class LiveLine:
     """Progress bars on a terminal; a line every few seconds elsewhere. Always on stderr."""
 
-    def __init__(self, state: run.State, board: ScoreBoard, flights: int) -> None:
+    def __init__(
+        self, state: run.State, board: ScoreBoard, flights: int, interrupt: Interrupt
+    ) -> None:
         self.state = state
+        self.interrupt = interrupt
         self.board = board
         self.flights = flights
         self.console = notes()
@@ -145,7 +170,8 @@ class LiveLine:
         self.progress.stop()
 
     def tick(self) -> None:
-        """Show where the run stands."""
+        """Show where the run stands; KeyboardInterrupt if it is to end."""
+        self.interrupt.check()
         state = self.state
         self.progress.update(self.load, completed=state.loaded)
         if state.phase == "process":
