@@ -47,7 +47,7 @@ def _plain(value: Any) -> Any:
 
 def _unused(topology: Topology) -> Iterator[str]:
     for topic, record in topology.records.items():
-        if topic.split(".")[1] not in ENDS and not topology.readers(record):
+        if stream_of(record).stage not in ENDS and not topology.readers(record):
             yield f"unused: nothing that is declared reads {topic}"
 
 

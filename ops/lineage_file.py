@@ -134,27 +134,27 @@ class LineageFile:
 
     def commit(self, batch: Batch) -> None:
         """Write a batch, unless another process has read the same; Overtaken."""
-        execute = self._db.executemany
+        write = self._db.executemany
         with self._db:
             if not self._db.in_transaction:
                 self._db.execute("BEGIN IMMEDIATE")
             known = self.positions()
             if any(known.get(place, 0) != start for place, start in batch.starts.items()):
                 raise Overtaken
-            execute("INSERT OR IGNORE INTO child VALUES (?, ?, ?, ?)", batch.edges)
-            execute("INSERT OR IGNORE INTO span VALUES (?, ?, ?, ?, ?)", batch.spans)
-            execute(
+            write("INSERT OR IGNORE INTO child VALUES (?, ?, ?, ?)", batch.edges)
+            write("INSERT OR IGNORE INTO span VALUES (?, ?, ?, ?, ?)", batch.spans)
+            write(
                 "INSERT INTO edge VALUES (?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET records = records + excluded.records",
                 [(*key, count) for key, count in batch.counts.items()],
             )
-            execute(
+            write(
                 "INSERT INTO written VALUES (?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET records = records + excluded.records, "
                 "header_bytes = header_bytes + excluded.header_bytes",
                 [(*key, *counted) for key, counted in batch.written.items()],
             )
-            execute(
+            write(
                 "INSERT OR REPLACE INTO position VALUES (?, ?, ?)",
                 [(topic, p, offset) for (topic, p), offset in batch.positions.items()],
             )

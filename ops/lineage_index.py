@@ -31,7 +31,7 @@ from streams.lineage import (
 from streams.merge import Stored
 from streams.processor import Learner
 from streams.reader import Reader
-from streams.topology import Topology, outputs_of, stream_of
+from streams.topology import Topology, stream_of
 
 FETCH_RECORDS = 5_000
 COMMIT_EDGES = 500_000
@@ -45,7 +45,9 @@ class LineageIndex:
     def __init__(self, connection: Connection, topology: Topology) -> None:
         self._connection = connection
         self._prefix = connection.settings.prefix
-        self.topics = _derived(topology)
+        flows = [flow for flow in topology.flows.values() if flow.steps]
+        # Snapshots are left out: they are large, and say nothing that the examples do not.
+        self.topics = list(dict.fromkeys(t for f in flows for t in (*f.derived, f.dead_letter)))
         processors = [p for flow in topology.flows.values() for p in flow.processors]
         self._examples = {
             name_code(p.name): name_code(stream_of(p.examples).topic)
@@ -72,7 +74,7 @@ class LineageIndex:
         cluster = self._connection.cluster
         counts = cluster.partitions()
         present = [t for t in self.topics if self._prefix + t in counts]
-        self._begin_anew_with_the_topics(present)
+        self._begin_anew_with_the_topics(present, set(counts))
         places = [(self._prefix + t, p) for t in present for p in range(counts[self._prefix + t])]
         ends = cluster.ends(places, committed=True)
         starts = self.file.positions()
@@ -83,10 +85,10 @@ class LineageIndex:
         with closing(Reader(cluster, "doa-lineage", waiting, **FETCH)) as reader:
             return self._read(reader, waiting, ends, lambda done: told(done, total))
 
-    def _begin_anew_with_the_topics(self, topics: list[str]) -> None:
+    def _begin_anew_with_the_topics(self, topics: list[str], present: set[str]) -> None:
         cluster = self._connection.cluster
-        known, present = self.file.topics(), cluster.partitions()
-        names = {self._prefix + topic for topic in topics} | (known.keys() & present.keys())
+        known = self.file.topics()
+        names = {self._prefix + topic for topic in topics} | (known.keys() & present)
         ids = topic_ids(cluster.admin(), names, cluster.settings.request_timeout_s)
         if any(ids.get(name) != number for name, number in known.items()):
             self.file.forget()
@@ -154,18 +156,3 @@ class LineageIndex:
 def path_of(connection: Connection) -> Path:
     """Where the index of a namespace lies."""
     return home_of(connection.settings) / f"{connection.settings.prefix}lineage.sqlite"
-
-
-def _derived(topology: Topology) -> list[str]:
-    """The streams whose records have parents, and dead letters. Snapshots are left out: they are
-    large, and say nothing that the examples do not.
-    """
-    topics: dict[str, None] = {}
-    for flow in topology.flows.values():
-        for processor in flow.steps:
-            snapshots = processor.snapshots if isinstance(processor, Learner) else None
-            topics |= {
-                stream_of(c).topic: None for c in outputs_of(processor) if c is not snapshots
-            }
-            topics[flow.dead_letter] = None
-    return list(topics)

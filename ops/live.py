@@ -16,7 +16,7 @@ from streams.clients import translated
 from streams.errors import StreamsError
 from streams.graph import Edge
 from streams.registry import STRICTER
-from streams.topology import Topology
+from streams.topology import Topology, stream_of
 
 
 class NotApplied(StreamsError):
@@ -66,7 +66,7 @@ def _topics(connection: Connection, lock: dict[str, Any]) -> Iterator[str]:
 
 def _strangers(connection: Connection, topology: Topology, lock: dict[str, Any]) -> Iterator[str]:
     prefix = connection.settings.prefix
-    domains = {record.split(".")[0] for record in topology.records}
+    domains = {stream_of(record).domain for record in topology.records.values()}
     for name in sorted(connection.cluster.partitions()):
         bare = name.removeprefix(prefix)
         ours = name.startswith(prefix) and "." in bare and bare.split(".")[0] in domains

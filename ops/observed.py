@@ -13,7 +13,7 @@ from ops.connect import Connection
 from ops.lineage_file import SOMEBODY
 from ops.lineage_index import LineageIndex
 from streams.graph import Edge
-from streams.topology import Topology
+from streams.topology import Topology, stream_of
 
 EVENT = "event"
 
@@ -63,6 +63,8 @@ def _last_writers(
                 origin = view.origin(last)
                 if origin is not None:
                     found[(origin.processor, "writes", topic)] += origin.n + 1
-                elif topic.split(".")[1] != EVENT:  # to events anybody may write
+                elif (
+                    stream_of(topology.records[topic]).stage != EVENT
+                ):  # to events anybody may write
                     found[(SOMEBODY, "writes", topic)] += last.offset + 1
     return found

@@ -23,7 +23,7 @@ from streams.merge import Stored
 from streams.plan import Plan
 from streams.processor import Learner
 from streams.shown import View
-from streams.topology import Flow, Topology, outputs_of, stream_of
+from streams.topology import Flow, Topology
 
 DIFFERENT_MAX = 100  # told in full; all are counted
 FIELDS_MAX = 5
@@ -68,16 +68,6 @@ def flow_of(topology: Topology, topic: str) -> Flow:
     raise CannotVerify(f"{topic} holds raw events: nothing in the log leads to them")
 
 
-def streams_of(flow: Flow) -> list[str]:
-    """The streams of a flow that can be derived."""
-    return [
-        stream_of(c).topic
-        for p in flow.steps
-        for c in outputs_of(p)
-        if not (isinstance(p, Learner) and c is p.snapshots)
-    ]
-
-
 def references(drawn: Drawn) -> list[Reference]:
     """What was drawn, by id."""
     return [
@@ -95,7 +85,7 @@ class Verifier:
         self._plan = plan
         self._view = view
         self._partitions = partitions
-        self._names = {plan.topic(name): name for name in streams_of(plan.flow)}
+        self._names = {plan.topic(name): name for name in plan.flow.derived}
 
     def sample(self, log: BoundedLog, topics: Iterable[str], most: int, seed: int) -> Drawn:
         """Up to so many records of each stream, drawn at random from all its partitions."""

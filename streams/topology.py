@@ -52,6 +52,16 @@ class Flow:
         return {c: p for p in self.processors for c in outputs_of(p)}
 
     @property
+    def derived(self) -> tuple[str, ...]:
+        """The topics whose records follow from its inputs; snapshots, which are caches, left
+        out.
+        """
+        written = [
+            c for p in self.steps for c in (p.outputs if isinstance(p, Learner) else p.writes)
+        ]
+        return tuple(dict.fromkeys(stream_of(c).topic for c in written))
+
+    @property
     def inputs(self) -> tuple[RecordClass, ...]:
         """The streams it reads and does not write, in the order of their rank at equal event
         time.

@@ -13,7 +13,7 @@ from ops.complete import topics
 from ops.connect import connect
 from ops.output import OUTPUT, notes, print_json, print_table, say
 from ops.reach import Reach, reach
-from ops.verify import CannotVerify, Verdict, Verifier, flow_of, references, streams_of
+from ops.verify import CannotVerify, Verdict, Verifier, flow_of, references
 from streams.finder import ID, Finder, parse_id
 from streams.plan import Plan
 from streams.topology import Flow, Topology, discover
@@ -58,7 +58,8 @@ def verify(
     missing = [topic for topic in needed if topic not in counts]
     if missing:
         raise CannotVerify(f"there is no topic {missing[0]} in the cluster; run: doa apply")
-    verifier = Verifier(plan, connection.view(topology), counts[plan.inputs[0].topic])
+    view = connection.view(topology)
+    verifier = Verifier(plan, view, counts[plan.inputs[0].topic])
     with closing(connection.cluster.log()) as log:
         if ID.fullmatch(record):
             drawn = verifier.one(log, parse_id(record, connection.settings.prefix))
@@ -69,7 +70,7 @@ def verify(
         with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
             if only_reach:
                 bar = bars.add_task("records traced", total=None)
-                tracer = Tracer(topology, Finder(log, plan.prefix), connection.view(topology))
+                tracer = Tracer(topology, Finder(log, plan.prefix), view)
                 found = reach(tracer, references(drawn), lambda: bars.advance(bar))
                 sys.exit(_tell_reach(found, output))
             bar = bars.add_task("transactions taken again", total=None)
@@ -86,7 +87,7 @@ def _meant(topology: Topology, record: str, prefix: str) -> tuple[Flow, list[str
             raise CannotVerify(
                 f"{record} reads the outside: nothing in the log leads to its events"
             )
-        return flow, streams_of(flow)
+        return flow, list(flow.derived)
     topic = record.split("[", maxsplit=1)[0].removeprefix(prefix)
     return flow_of(topology, topic), [topic]
 

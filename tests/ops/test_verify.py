@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ops.verify import CannotVerify, Verdict, Verifier, flow_of, streams_of
+from ops.verify import CannotVerify, Verdict, Verifier, flow_of
 from streams.driver import Driver
 from streams.errors import NotFound, TopologyError
 from streams.finder import parse_id
@@ -29,7 +29,7 @@ def verifier(done: Driver) -> Verifier:
 
 def verify(done: Driver, *topics: str, sample: int = 1_000) -> Verdict:
     checks = verifier(done)
-    names = topics or streams_of(done.flow)
+    names = topics or done.flow.derived
     return checks.verify(done, checks.sample(done, names, sample, 0))
 
 

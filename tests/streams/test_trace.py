@@ -12,7 +12,7 @@ from streams.finder import Finder, parse_id
 from streams.lineage import DERIVED, FOREIGN, HEADER, Reference, header_number
 from streams.processor import fold
 from streams.shown import View
-from streams.topology import Flow, Topology
+from streams.topology import Flow, Topology, stream_of
 from streams.trace import Span, Trace, Tracer
 from streams.validation import _name_problems
 from tests.streams.test_driver import Sum, Tick, Total, tick, total
@@ -50,7 +50,7 @@ class Named:
             and one.number <= parent.number <= one.last
         ]
         if found:
-            between = Reference(Total.stream.topic, 0, DERIVED, min(found), max(found))  # type: ignore[union-attr]
+            between = Reference(stream_of(Total).topic, 0, DERIVED, min(found), max(found))
             yield Span(between, len(found))
 
     def _reference(self, topic: str, partition: int, stored: Any) -> Reference:
