@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -24,8 +25,9 @@ ENDINGS = (
     (0.55, signal.SIGINT),
     (0.7, signal.SIGKILL),
 )
-STALL_S_MAX = 5.0
-STOP_S_MAX = 5.0
+STALL_S = 5.0  # what is promised, of the median: a machine may have something else to do once
+STALL_S_MAX = 10.0  # a successor that had to wait for its predecessor's session takes longer
+STOP_S_MAX = 10.0
 
 
 class Watch:
@@ -88,6 +90,7 @@ def test_streams_after_kills_and_stops_are_those_of_an_undisturbed_run(
     finally:
         watch.close()
     print(f"readers stalled for {stalls_s} s")
+    assert statistics.median(stalls_s) <= STALL_S
     same(system.contents(), system.undisturbed())
 
 
