@@ -10,6 +10,7 @@ from pathlib import Path
 from ops.stack import Stack, default_home
 from streams.broker import Cluster
 from streams.errors import BrokerError, StreamsError
+from streams.outline import Outline
 from streams.registry import ConfluentRegistry
 from streams.settings import Settings
 from streams.shown import View
@@ -30,9 +31,9 @@ class Connection:
     settings: Settings
     keys: Keys
 
-    def view(self, topology: Topology) -> View:
+    def view(self, flows: Topology | Outline) -> View:
         """How records of these flows are shown."""
-        return View(self.registry, topology.names, self.settings.prefix)
+        return View(self.registry, flows.names, self.settings.prefix)
 
 
 def home_of(settings: Settings) -> Path:

@@ -195,7 +195,7 @@ def code_version(packages: Iterable[str]) -> str:
     digest = hashlib.blake2b(digest_size=4)
     for package in dict.fromkeys((*ROOMS, *packages)):
         # The source is last: what was compiled of it comes before it (`ops.compiled`).
-        folder = Path(list(importlib.import_module(package).__path__)[-1])
+        folder = Path(list(_package(package).__path__)[-1])
         for path in sorted(folder.rglob("*.py")):
             digest.update(
                 str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0"
@@ -205,12 +205,7 @@ def code_version(packages: Iterable[str]) -> str:
 
 def _folders(packages: Iterable[str]) -> Iterator[tuple[str, list[ModuleType]]]:
     for package in packages:
-        try:
-            root = importlib.import_module(package)
-        except ModuleNotFoundError as error:
-            raise TopologyError(f"there is no package {package!r} to load: {error}") from error
-        if not hasattr(root, "__path__"):
-            raise TopologyError(f"{package!r} is a module; name the package that holds it")
+        root = _package(package)
         yield package.rsplit(".", 1)[-1], [root, *_modules_in(root, packages_too=False)]
         for info in pkgutil.iter_modules(root.__path__, f"{package}."):
             if info.ispkg:
@@ -219,6 +214,16 @@ def _folders(packages: Iterable[str]) -> Iterator[tuple[str, list[ModuleType]]]:
                     info.name.rsplit(".", 1)[-1],
                     [folder, *_modules_in(folder, packages_too=True)],
                 )
+
+
+def _package(name: str) -> ModuleType:
+    try:
+        package = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise TopologyError(f"there is no package {name!r} to load: {error}") from error
+    if not hasattr(package, "__path__"):
+        raise TopologyError(f"{name!r} is a module; name the package that holds it")
+    return package
 
 
 def _modules_in(package: ModuleType, packages_too: bool) -> list[ModuleType]:

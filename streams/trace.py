@@ -19,9 +19,8 @@ from streams.errors import NotFound
 from streams.finder import Finder
 from streams.lineage import DERIVED, Reference
 from streams.merge import Stored
-from streams.processor import Learner
+from streams.outline import LearnerOutline, Outline
 from streams.shown import Shown, View
-from streams.topology import Topology, stream_of
 
 NODES_MAX = 2_000
 
@@ -90,11 +89,10 @@ class Trace:
 class Tracer:
     """Follows records of some flows through a log."""
 
-    def __init__(self, topology: Topology, finder: Finder, view: View) -> None:
+    def __init__(self, outline: Outline, finder: Finder, view: View) -> None:
         self._finder = finder
         self._view = view
-        processors = [p for flow in topology.flows.values() for p in flow.processors]
-        self._learners = {p.name: p for p in processors if isinstance(p, Learner)}
+        self._learners = {learner.name: learner for learner in outline.learners}
 
     def up(self, root: Reference, depth: int | None = None) -> Trace:
         """What a record came from, so many steps up, or to the events. NotFound if there is no such
@@ -198,17 +196,16 @@ class Tracer:
             return []
         found = []
         for learner in self._learners.values():
-            stream = stream_of(learner.examples)
             until_ms = learner.until_ms
-            if stream.topic == reference.topic and (
-                until_ms is None or shown.value.get(stream.event_time, 0) < until_ms
+            if learner.examples == reference.topic and (
+                until_ms is None or shown.value.get(learner.event_time, 0) < until_ms
             ):
                 found.append(_model(learner, reference, reference.number + 1))
         return found
 
 
-def _model(learner: Learner, beside: Reference, version: int) -> Node:
+def _model(learner: LearnerOutline, beside: Reference, version: int) -> Node:
     """A model of the partition of another record, which has learnt so many examples."""
-    topic, partition = stream_of(learner.examples).topic, beside.partition
-    learnt = Reference(topic, partition, DERIVED, 0, version - 1)
+    partition = beside.partition
+    learnt = Reference(learner.examples, partition, DERIVED, 0, version - 1)
     return Node(f"model {learner.name}@{partition}#{version}", "model", learnt, count=version)

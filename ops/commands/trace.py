@@ -12,10 +12,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ops.commands.index import up_to_date
-from ops.connect import connect
+from ops.connect import connect, home_of
+from ops.outlined import outlined
 from ops.output import console, plain, print_json, say
 from streams.finder import Finder, parse_id
-from streams.topology import Topology, discover, stream_of
+from streams.outline import Outline
+from streams.topology import discover
 from streams.trace import Node, Trace, Tracer
 
 
@@ -46,22 +48,22 @@ def trace(
     Example: doa trace 'flights.prediction.departed[0]#17'
     """
     connection = connect()
-    topology = discover(packages)
+    outline = outlined(packages, home_of(connection.settings))
     root = parse_id(record, connection.settings.prefix)
     with closing(connection.cluster.log()) as log:
         finder = Finder(log, connection.settings.prefix)
-        tracer = Tracer(topology, finder, connection.view(topology))
+        tracer = Tracer(outline, finder, connection.view(outline))
         if direction == "up":
             found = tracer.up(root, depth)
         else:
-            with up_to_date(connection, topology) as index:
+            with up_to_date(connection, discover(packages)) as index:
                 found = tracer.down(root, index.file, depth)
     if output == "json":
         print_json({"direction": direction, **_document(found)})
     elif output == "mermaid":
         click.echo(_mermaid(found))
     else:
-        console().print(_tree(found, topology, direction))
+        console().print(_tree(found, outline, direction))
     if found.cut:
         say(f"{found.cut} records were not followed further; trace one of them")
 
@@ -87,19 +89,19 @@ def _mermaid(trace: Trace) -> str:
     return "\n".join(lines)
 
 
-def _tree(trace: Trace, topology: Topology, direction: str) -> Tree:
+def _tree(trace: Trace, outline: Outline, direction: str) -> Tree:
     """The graph as a tree: what was shown before is named again, but not what hangs on it."""
     ends: dict[str, list[str]] = {}
     for link in trace.links:
         near, far = (link.child, link.parent) if direction == "up" else (link.parent, link.child)
         ends.setdefault(near, []).append(far)
-    tree = Tree(Text(_line(trace.nodes[trace.root], topology)))
+    tree = Tree(Text(_line(trace.nodes[trace.root], outline)))
     waiting = [(tree, name) for name in reversed(ends.get(trace.root, ()))]
     told = {trace.root}
     while waiting:
         branch, name = waiting.pop()
         again = name in told and name in ends
-        line = _line(trace.nodes[name], topology)
+        line = _line(trace.nodes[name], outline)
         below = branch.add(Text(f"{line}  (as above)" if again else line))
         if name not in told:
             told.add(name)
@@ -107,7 +109,7 @@ def _tree(trace: Trace, topology: Topology, direction: str) -> Tree:
     return tree
 
 
-def _line(node: Node, topology: Topology) -> str:
+def _line(node: Node, outline: Outline) -> str:
     """What a person wants to know of a record at first sight."""
     if node.missing is not None:
         return f"{node.id}  ({node.missing})"
@@ -117,9 +119,9 @@ def _line(node: Node, topology: Topology) -> str:
         return f"{node.id}  {node.count:,} records"
     shown, told = node.shown, [node.id]
     told.append(shown.key or "-")
-    record = topology.records.get(node.reference.topic)
-    if record is not None and shown.value is not None:
-        told.append(_instant(shown.value.get(stream_of(record).event_time)))
+    event_time = outline.event_times.get(node.reference.topic)
+    if event_time is not None and shown.value is not None:
+        told.append(_instant(shown.value.get(event_time)))
     if shown.processor is not None:
         told.append(f"by {shown.processor}, code {shown.code_version}")
     if node.kind == "dead letter":

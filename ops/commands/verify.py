@@ -15,6 +15,7 @@ from ops.output import OUTPUT, notes, print_json, print_table, say
 from ops.reach import Reach, reach
 from ops.verify import CannotVerify, Verdict, Verifier, flow_of, references
 from streams.finder import ID, Finder, parse_id
+from streams.outline import outline
 from streams.plan import Plan
 from streams.topology import Flow, Topology, discover
 from streams.trace import Tracer
@@ -70,7 +71,7 @@ def verify(
         with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
             if only_reach:
                 bar = bars.add_task("records traced", total=None)
-                tracer = Tracer(topology, Finder(log, plan.prefix), view)
+                tracer = Tracer(outline(topology), Finder(log, plan.prefix), view)
                 found = reach(tracer, references(drawn), lambda: bars.advance(bar))
                 sys.exit(_tell_reach(found, output))
             bar = bars.add_task("transactions taken again", total=None)

@@ -88,8 +88,10 @@ def begin(home: Path, cache: Path, lock: Lock) -> Memory:
     memory = replace(
         memory, kafka_version=lock.kafka_version, registry_version=lock.registry_version
     )
-    _write(memory_path(home), json.dumps(asdict(memory), indent=1) + "\n")
-    _write(_homes_path(cache), "".join(f"{one}\n" for one in sorted({*_homes(cache), str(home)})))
+    write_whole(memory_path(home), json.dumps(asdict(memory), indent=1) + "\n")
+    write_whole(
+        _homes_path(cache), "".join(f"{one}\n" for one in sorted({*_homes(cache), str(home)}))
+    )
     return memory
 
 
@@ -154,7 +156,7 @@ def _homes(cache: Path) -> list[str]:
     return [line for line in lines if memory_path(Path(line)).exists()]
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write beside, then rename: a reader sees the old text or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}")

@@ -10,6 +10,7 @@ from streams.driver import Driver
 from streams.errors import NotFound
 from streams.finder import Finder, parse_id
 from streams.lineage import DERIVED, FOREIGN, HEADER, Reference, header_number
+from streams.outline import outline
 from streams.processor import fold
 from streams.shown import View
 from streams.topology import Flow, Topology, stream_of
@@ -63,7 +64,7 @@ class Named:
 def tracer(ran: Driver) -> tuple[Tracer, View]:
     topology = Topology({ran.flow.name: ran.flow})
     view = View(ran.plan.registry, topology.names)
-    return Tracer(topology, Finder(ran), view), view
+    return Tracer(outline(topology), Finder(ran), view), view
 
 
 def up(ran: Driver, text: str, depth: int | None = None) -> Trace:

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ops import outlined as module
+from ops.outlined import FILE, outlined
+from streams.errors import TopologyError
+from streams.outline import LearnerOutline, outline
+from streams.topology import discover
+
+TIDES = ("ops.examples",)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The packages that were loaded, one after the other."""
+    asked: list[tuple[str, ...]] = []
+
+    def load(packages: tuple[str, ...]) -> object:
+        asked.append(packages)
+        return discover(packages)
+
+    monkeypatch.setattr(module, "discover", load)
+    return asked
+
+
+def test_outline_is_that_of_the_flows_and_is_kept(
+    tmp_path: Path, loads: list[tuple[str, ...]]
+) -> None:
+    first, second = outlined(TIDES, tmp_path), outlined(TIDES, tmp_path)
+    assert first == second == outline(discover(TIDES))
+    assert first.event_times["tides.event.reading"] == "measured_ms"
+    assert loads == [TIDES]
+
+
+def test_outline_names_what_learners_learn_from_and_until_when() -> None:
+    assert (
+        LearnerOutline("departed_frozen", "flights.example.departed", "answered_ms", 1362114000000)
+        in outline(discover()).learners
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"packages": ["ops.examples"]}', '{"code_version": 7}']
+)
+def test_what_was_kept_and_cannot_be_read_is_made_anew(
+    tmp_path: Path, loads: list[tuple[str, ...]], text: str
+) -> None:
+    (tmp_path / FILE).write_text(text)
+    assert "tides.event.reading" in outlined(TIDES, tmp_path).event_times
+    assert "tides.event.reading" in outlined(TIDES, tmp_path).event_times
+    assert loads == [TIDES]
+
+
+def test_outline_of_other_code_or_packages_is_not_used(
+    tmp_path: Path, loads: list[tuple[str, ...]]
+) -> None:
+    outlined(TIDES, tmp_path)
+    kept = json.loads((tmp_path / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps({**kept, "code_version": "00000000"}))
+    outlined(TIDES, tmp_path)
+    (tmp_path / FILE).write_text(json.dumps({**kept, "packages": ["processors"]}))
+    outlined(TIDES, tmp_path)
+    assert len(loads) == 3
+
+
+def test_home_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    outlined(TIDES, tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_package_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TopologyError, match="there is no package 'nowhere'"):
+        outlined(("nowhere",), tmp_path)
