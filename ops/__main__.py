@@ -6,7 +6,12 @@ import sys
 
 from ops.hash_seed import pin_hash_seed
 
-RUNNING = {"worker", "verify", "rebuild"}  # commands that run a flow, or fold a model again
+RUNNING = {
+    "worker",
+    "verify",
+    "rebuild",
+    "backtest",
+}  # commands that run a flow, or fold a model again
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ COMMANDS = {
     "tap": "ops.commands.tap:tap_command",
     "trace": "ops.commands.trace:trace",
     "verify": "ops.commands.verify:verify",
+    "backtest": "ops.commands.backtest:backtest",
     "index": "ops.commands.index:index_command",
     "model": "ops.commands.model:model",
     "dlq": "ops.commands.dlq:dlq",

@@ -66,8 +66,8 @@ def _transactions(
     plan = unit.plan
     decode = partial(intake, plan, unit.partition, unit.partitions)
     sources = {i.name: n for n, i in enumerate(plan.inputs)}
-    tapes = [_Tape(log, i.topic, unit.partition) for i in plan.inputs]
-    journal = _Tape(log, plan.topic(plan.flow.journal), unit.partition)
+    tapes = [Tape(log, i.topic, unit.partition) for i in plan.inputs]
+    journal = Tape(log, plan.topic(plan.flow.journal), unit.partition)
     for number in count():
         stored = journal.next()
         if stored is None:
@@ -91,7 +91,7 @@ def _transactions(
         yield Replayed(entry, unit.flush())
 
 
-class _Tape:
+class Tape:
     """A partition read from its beginning, a chunk at a time: a log reads one partition at once."""
 
     def __init__(self, log: Log, topic: str, partition: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from streams.broker import Cluster
 from streams.errors import BrokerError, StreamsError
 from streams.finder import ID, Finder, parse_id
+from streams.instant import instant_ms
 from streams.lineage import Reference
 from streams.reader import Reader
 from streams.shown import Shown, View
@@ -117,7 +118,7 @@ def _starts(
     if re.fullmatch(r"-\d+", start):
         return {place: _back(cluster, topic, place[1], -int(start)) for place in ends}
     if start.startswith("@"):
-        return {**ends, **reader.offsets_at(ends, _instant(start[1:]))}
+        return {**ends, **reader.offsets_at(ends, instant_ms(start[1:], f"--from {start}"))}
     if ID.fullmatch(start):
         return _at_id(cluster, topic, parse_id(start, cluster.settings.prefix))
     raise BadCondition(f"--from {start!r} is none of: beginning, end, -N, @TIME, ID")
@@ -149,20 +150,6 @@ def _back(cluster: Cluster, topic: str, partition: int, wanted: int) -> int:
             reach *= 4
     finally:
         log.close()
-
-
-def _instant(text: str) -> int:
-    from datetime import UTC, datetime
-
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadCondition(f"--from @{text}: neither ms since 1970 nor an ISO 8601 time") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1_000)
 
 
 def _literal(text: str) -> Any:

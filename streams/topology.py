@@ -12,13 +12,14 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
 from schemas.record import Stream
 from streams.errors import TopologyError
 from streams.lineage import names_of
+from streams.loss import Loss
 from streams.processor import Learner, Processor, RecordClass
 from streams.tolerance import Tolerance
 
@@ -35,6 +36,7 @@ class Flow:
     rank: tuple[RecordClass, ...] = ()
     code_version: str = "00000000"
     tolerances: tuple[Tolerance, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     @property
     def sources(self) -> tuple[Processor, ...]:
@@ -179,14 +181,16 @@ def discover(packages: Iterable[str] = ("processors",)) -> Topology:
     version = code_version(packages)
     flows: dict[str, Flow] = {}
     for name, modules in folders:
-        processors = _processors_in(modules)
+        processors = processors_in(modules)
         if not processors:
             continue
         if name in flows:
             raise TopologyError(f"two packages hold a flow {name!r}; rename one of the folders")
         rank = getattr(modules[0], "RANK", ())
         tolerances = getattr(modules[0], "TOLERANCES", ())
-        flows[name] = Flow(name, _ordered(name, processors), rank, version, tolerances)
+        losses = getattr(modules[0], "LOSSES", ())
+        ordered = _ordered(name, processors)
+        flows[name] = Flow(name, ordered, rank, version, tolerances, losses)
     return Topology(flows, version, packages)
 
 
@@ -236,13 +240,20 @@ def _modules_in(package: ModuleType, packages_too: bool) -> list[ModuleType]:
     ]
 
 
-def _processors_in(modules: list[ModuleType]) -> list[AnyProcessor]:
+def processors_in(modules: Iterable[ModuleType]) -> list[AnyProcessor]:
+    """The processors that some modules hold, by name."""
     found: dict[int, AnyProcessor] = {}
     for module in modules:
         for value in vars(module).values():
             if isinstance(value, Processor | Learner):
                 found.setdefault(id(value), value)
     return sorted(found.values(), key=lambda p: p.name)
+
+
+def with_processors(flow: Flow, processors: Iterable[AnyProcessor]) -> Flow:
+    """A flow with these processors beside its own, in the place of those of the same name."""
+    named = {p.name: p for p in flow.processors} | {p.name: p for p in processors}
+    return replace(flow, processors=_ordered(flow.name, list(named.values())))
 
 
 def _ordered(flow: str, processors: list[AnyProcessor]) -> tuple[AnyProcessor, ...]:

@@ -36,6 +36,7 @@ DOORS = {
     "prometheus_client": ("streams/metrics.py",),
     "river": ("processors/",),
     "pickle": ("streams/unpickle.py",),
+    "scipy": ("ops/backtest/paired.py",),
 }
 FOREIGNERS = ("tests/", "ops/bench/", "ops/examples/")  # they play foreign producers and peers
 VAGUE_FILES = {
