@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 GIT_S_MAX = 120.0
 
 
-def run_at(commit: str, arguments: Sequence[str], home: Path) -> int:
+def run_at(commit: str, arguments: Sequence[str], home: Path, root: Path = ROOT) -> int:
     """Run `doa` with these arguments on the code of a commit, against the same stack; its exit
     code. BadChange if there is no such commit, or if its code has no backtest.
     """
-    with _worktree(commit) as folder:
+    with _worktree(commit, root) as folder:
         if not (folder / "ops" / "backtest").is_dir():
             raise BadChange(f"the code of {commit} has no doa backtest yet; rebase it")
         command = [sys.executable, "-m", "ops", *arguments]
@@ -34,9 +34,10 @@ def run_at(commit: str, arguments: Sequence[str], home: Path) -> int:
 
 
 @contextmanager
-def _worktree(commit: str) -> Iterator[Path]:
+def _worktree(commit: str, root: Path) -> Iterator[Path]:
     """A worktree of a commit, for as long as it is needed."""
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    name = f"{commit}^{{commit}}"
+    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
     if found.returncode != 0:
         raise BadChange(
             f"{commit!r} is no setting (MODULE.NAME=VALUE), no module that can be imported, "
@@ -44,20 +45,20 @@ def _worktree(commit: str) -> Iterator[Path]:
         )
     with tempfile.TemporaryDirectory(prefix="doa-backtest-") as parent:
         folder = Path(parent) / "code"
-        made = _git("worktree", "add", "--quiet", "--detach", str(folder), found.stdout.strip())
+        made = _git(root, "worktree", "add", "--detach", str(folder), found.stdout.strip())
         if made.returncode != 0:
             raise BadChange(f"git worktree: {made.stderr.strip()}")
         try:
             yield folder
         finally:
-            _git("worktree", "remove", "--force", str(folder))
+            _git(root, "worktree", "remove", "--force", str(folder))
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             ["git", *arguments],
-            cwd=ROOT,
+            cwd=root,
             capture_output=True,
             text=True,
             timeout=GIT_S_MAX,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,15 @@ from typing import Any
 import click
 from rich.progress import Progress
 
+from ops.backtest import run
 from ops.backtest.branch import run_at
 from ops.backtest.change import Branch, change_of, changed
-from ops.backtest.compare import Comparison, Told, compare
+from ops.backtest.compare import Comparison, Told
 from ops.backtest.paired import Paired
 from ops.connect import Connection, connect, home_of
 from ops.output import OUTPUT, notes, print_json, print_table, say
-from ops.verify import CannotVerify
 from schemas.record import Record
 from streams.instant import instant_ms
-from streams.plan import Plan
-from streams.scratch import ScratchRegistry
 from streams.topology import Flow
 
 FIELDS_SHOWN = 3
@@ -71,7 +68,7 @@ def backtest(
     flow = changed(packages, named, asked)
     with _told(path) as told:
         found = _compared(connection, flow, since_ms, told)
-    _remarks(found, flow)
+    _remarks(found, flow, called)
     if output == "json":
         print_json({"change": change or called, "since": since, **_document(found, flow)})
     else:
@@ -100,26 +97,15 @@ def _arguments(
 
 
 def _compared(connection: Connection, flow: Flow, since_ms: int, told: Told) -> Comparison:
-    """Compare all partitions, with a bar on a terminal."""
-    registry = ScratchRegistry(connection.registry)
-    plan = Plan(flow, registry, connection.settings.namespace, connection.keys)
-    counts = connection.cluster.partitions()
-    needed = [i.topic for i in plan.inputs] + [plan.topic(flow.journal)]
-    missing = [topic for topic in needed if topic not in counts]
-    if missing:
-        raise CannotVerify(f"there is no topic {missing[0]} in the cluster; run: doa apply")
-    with (
-        closing(connection.cluster.log()) as log,
-        Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars,
-    ):
+    """Compare, with a bar on a terminal."""
+    with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
         bar = bars.add_task("taken again", total=None)
 
         def progress(at_ms: int) -> None:
             reached = datetime.fromtimestamp(at_ms / 1_000, UTC)
             bars.update(bar, advance=1, description=f"taken again to {reached:%Y-%m-%d %H:%M}")
 
-        partitions = counts[plan.inputs[0].topic]
-        return compare(plan, log, partitions, since_ms=since_ms, progress=progress, told=told)
+        return run.backtest(connection, flow, since_ms=since_ms, progress=progress, told=told)
 
 
 @contextmanager
@@ -136,14 +122,13 @@ def _fields(value: Any) -> Any:
     return dict(value) if isinstance(value, Record) else str(value)
 
 
-def _remarks(found: Comparison, flow: Flow) -> None:
+def _remarks(found: Comparison, flow: Flow, called: str | None) -> None:
     """What has to be known to read the figures."""
-    if not found.codes:
-        raise CannotVerify(f"{flow.name} has not run yet: its journal is empty")
     for code in set(found.codes) - {flow.code_version}:
         say(
-            f"{found.codes[code]:,} transactions were run by code {code}, the code at hand is "
-            f"{flow.code_version}: whatever else differs between the two is compared, too"
+            f"{found.codes[code]:,} transactions were run by code {code}, "
+            f"{called or 'the code at hand'} is {flow.code_version}: "
+            "all that differs between the two is compared"
         )
     if found.dead_letters:
         say(f"{found.dead_letters:,} records would be dead letters")
@@ -154,7 +139,10 @@ def _document(found: Comparison, flow: Flow) -> dict[str, Any]:
         "flow": flow.name,
         "code_version": flow.code_version,
         "ran": dict(found.codes),
-        "streams": {topic: asdict(change) for topic, change in found.streams.items()},
+        "streams": {
+            topic: {**vars(change), "fields": dict(change.fields)}
+            for topic, change in found.streams.items()
+        },
         "losses": [
             {
                 "stream": stream,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -304,6 +305,51 @@ def test_text_that_is_no_change_is_refused(text: str) -> None:
         change_of(text)
 
 
-def test_commit_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BadChange, match="no commit or branch"):
-        run_at("no-such-branch", ["check"], tmp_path)
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a commit that has no backtest, and one whose command writes what it got."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    git(root, "init", "--quiet")
+    git(root, "commit", "--quiet", "--allow-empty", "--message", "none")
+    (root / "ops" / "backtest").mkdir(parents=True)
+    (root / "ops" / "backtest" / "__init__.py").write_text("")
+    (root / "ops" / "__main__.py").write_text(
+        "import os, pathlib, sys\n"
+        "home = pathlib.Path(os.environ['DOA_HOME'])\n"
+        "(home / 'got').write_text(' '.join([os.getcwd(), *sys.argv[1:]]))\n"
+        "sys.exit(7)\n"
+    )
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message", "one")
+    return root
+
+
+def git(root: Path, *arguments: str) -> str:
+    names = ("-c", "user.name=somebody", "-c", "user.email=nobody@example.org")
+    done = subprocess.run(
+        ["git", *names, *arguments], cwd=root, check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def test_branch_runs_in_a_worktree_that_is_gone_afterwards(
+    repository: Path, tmp_path: Path
+) -> None:
+    assert run_at("HEAD", ["backtest", "--since", "0"], tmp_path, repository) == 7
+    folder, *arguments = (tmp_path / "got").read_text().split()
+    assert (folder != str(repository), Path(folder).exists()) == (True, False)
+    assert arguments == ["backtest", "--since", "0"]
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("commit", "error"),
+    [("nowhere", "no commit or branch"), ("HEAD~1", "rebase it"), ("--all", "no commit or branch")],
+)
+def test_branch_that_cannot_be_run_is_told(
+    repository: Path, tmp_path: Path, commit: str, error: str
+) -> None:
+    with pytest.raises(BadChange, match=error):
+        run_at(commit, ["backtest"], tmp_path, repository)
+    assert len(git(repository, "worktree", "list").splitlines()) == 1

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -27,6 +28,7 @@ CLOSED_MS = 1_357_500_000_000  # some days after the first of January 2013
 JFK = partition_of("JFK", PARTITIONS)
 # In what a day lacks: a source, drift, frozen models (from March on), snapshots, cancellations.
 RARE = re.compile("nycflights|_drift|_frozen|[.]model[.]|cancellation")
+ROOT = Path(__file__).parents[2]
 PREDICTION, SCHEDULE = "flights.prediction.planned", "flights.event.schedule"
 
 
@@ -53,6 +55,8 @@ def test_live_run_with_two_workers_and_a_kill_is_traced_and_verified(
     assert [worker.end() for worker in workers] == [0, 0]
 
     every_stream_is_derived_again(start)
+    change_is_compared(start)
+    notebook_runs(system)
     samples_reach_raw_events(start)
     forged_record_is_found(system, start)
     served = prediction_of_the_last_example(system)
@@ -94,6 +98,40 @@ def every_stream_is_derived_again(start: Callable[..., Any]) -> None:
     assert found["different"] == []
     assert found["equal"] == found["checked"] > 1_500
     assert found["other_code"] == {}
+
+
+def change_is_compared(start: Callable[..., Any]) -> None:
+    """Another rate of the minutes changes those, and nothing that was known or asked."""
+    rate = "processors.learning.delay_model.MINUTES_RATE=0.01"
+    found = answer(start("backtest", rate, "-o", "json"))
+    streams = found["streams"]
+    counts = {what: streams["flights.feature.planned"][what] for what in ("same", "changed")}
+    assert counts == {"same": COUNT, "changed": 0}
+    assert streams[PREDICTION]["fields"] == {"minutes": streams[PREDICTION]["changed"]}
+    assert streams[PREDICTION]["changed"] > COUNT / 4
+    assert all(stream["added"] == stream["removed"] == 0 for stream in streams.values())
+    [probability, minutes] = [
+        loss for loss in found["losses"] if loss["stream"] == "flights.example.planned"
+    ]
+    assert (probability["difference"], minutes["examples"]) == (0, probability["examples"])
+    assert minutes["difference"] != 0
+    assert list(found["ran"]) == [found["code_version"]]
+
+
+def notebook_runs(system: Any) -> None:
+    """Its cells one after the other, as Jupyter would."""
+    cells = json.loads((ROOT / "ops/examples/backtest.ipynb").read_text(encoding="utf-8"))["cells"]
+    written = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    written[0] = written[0].replace("connect()", "given")
+    known: dict[str, Any] = {"given": system.connection}
+    for source in written:
+        exec(compile(source, "backtest.ipynb", "exec"), known)
+    found = known["found"]
+    changed = found.streams[PREDICTION].changed
+    assert dict(found.streams[PREDICTION].fields) == {"probability": changed}
+    told = [one for one in known["differing"] if one["topic"] == PREDICTION]
+    assert len(told) == changed > 0
+    assert found.streams["flights.feature.planned"].changed == 0
 
 
 def forged_record_is_found(system: Any, start: Callable[..., Any]) -> None:
