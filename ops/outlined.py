@@ -32,6 +32,6 @@ def _kept(path: Path, state: dict[str, Any]) -> Outline | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         if {name: data[name] for name in state} == state:
             return outline_of(data["outline"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
         return None  # never written, cut short, or of another time
     return None

@@ -1,15 +1,17 @@
-"""What has to be known of flows to show their records, without loading them.
+"""What has to be known of flows to show their records, without loading the flows.
 
-Loading flows loads the libraries of their models, which takes longer than most looks at a record.
+That would load the libraries of their models too, which takes longer than most looks at a record.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any
 
 from streams.lineage import names_of
-from streams.processor import Learner
+from streams.processor import Learner, RecordClass
 from streams.topology import Topology, stream_of
 
 
@@ -25,43 +27,42 @@ class LearnerOutline:
 
 @dataclass(frozen=True)
 class Outline:
-    """The topics and processors of some flows by name, their learners, and the event-time field of
-    each topic.
+    """The topics and processors of some flows by name, their learners, and the record class of each
+    topic.
     """
 
     names: dict[bytes, str]
     learners: tuple[LearnerOutline, ...]
-    event_times: dict[str, str]
+    records: dict[str, RecordClass]
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {
             "names": list(self.names.values()),
             "learners": [asdict(learner) for learner in self.learners],
-            "event_times": self.event_times,
+            "records": {t: [c.__module__, c.__qualname__] for t, c in self.records.items()},
         }
 
 
 def outline(topology: Topology) -> Outline:
     """The outline of what was loaded."""
     processors = [p for flow in topology.flows.values() for p in flow.processors]
-    times = {topic: stream_of(c).event_time for topic, c in topology.records.items()}
-    learners = [p for p in processors if isinstance(p, Learner)]
-    return Outline(
-        topology.names,
-        tuple(
-            LearnerOutline(p.name, topic, times[topic], p.until_ms)
-            for p in learners
-            for topic in (stream_of(p.examples).topic,)
-        ),
-        times,
+    learners = tuple(
+        LearnerOutline(p.name, stream.topic, stream.event_time, p.until_ms)
+        for p in processors
+        if isinstance(p, Learner)
+        for stream in (stream_of(p.examples),)
     )
+    return Outline(topology.names, learners, topology.records)
 
 
 def outline_of(data: dict[str, Any]) -> Outline:
-    """What `as_data` gave; KeyError or TypeError of anything else."""
+    """What `as_data` gave. KeyError, TypeError, AttributeError or ImportError of anything else."""
     return Outline(
         names_of(data["names"]),
         tuple(LearnerOutline(**learner) for learner in data["learners"]),
-        dict(data["event_times"]),
+        {
+            topic: attrgetter(name)(importlib.import_module(module))
+            for topic, (module, name) in data["records"].items()
+        },
     )

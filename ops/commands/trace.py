@@ -17,7 +17,7 @@ from ops.outlined import outlined
 from ops.output import console, plain, print_json, say
 from streams.finder import Finder, parse_id
 from streams.outline import Outline
-from streams.topology import discover
+from streams.topology import discover, stream_of
 from streams.trace import Node, Trace, Tracer
 
 
@@ -119,9 +119,9 @@ def _line(node: Node, outline: Outline) -> str:
         return f"{node.id}  {node.count:,} records"
     shown, told = node.shown, [node.id]
     told.append(shown.key or "-")
-    event_time = outline.event_times.get(node.reference.topic)
-    if event_time is not None and shown.value is not None:
-        told.append(_instant(shown.value.get(event_time)))
+    record = outline.records.get(node.reference.topic)
+    if record is not None and shown.value is not None:
+        told.append(_instant(shown.value.get(stream_of(record).event_time)))
     if shown.processor is not None:
         told.append(f"by {shown.processor}, code {shown.code_version}")
     if node.kind == "dead letter":

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops import outlined as module
+from ops.examples.tides.records import Reading
 from ops.outlined import FILE, outlined
 from streams.errors import TopologyError
 from streams.outline import LearnerOutline, outline
@@ -32,7 +33,7 @@ def test_outline_is_that_of_the_flows_and_is_kept(
 ) -> None:
     first, second = outlined(TIDES, tmp_path), outlined(TIDES, tmp_path)
     assert first == second == outline(discover(TIDES))
-    assert first.event_times["tides.event.reading"] == "measured_ms"
+    assert first.records["tides.event.reading"] is Reading
     assert loads == [TIDES]
 
 
@@ -50,8 +51,8 @@ def test_what_was_kept_and_cannot_be_read_is_made_anew(
     tmp_path: Path, loads: list[tuple[str, ...]], text: str
 ) -> None:
     (tmp_path / FILE).write_text(text)
-    assert "tides.event.reading" in outlined(TIDES, tmp_path).event_times
-    assert "tides.event.reading" in outlined(TIDES, tmp_path).event_times
+    assert "tides.event.reading" in outlined(TIDES, tmp_path).records
+    assert "tides.event.reading" in outlined(TIDES, tmp_path).records
     assert loads == [TIDES]
 
 
@@ -75,3 +76,16 @@ def test_home_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_package_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(TopologyError, match="there is no package 'nowhere'"):
         outlined(("nowhere",), tmp_path)
+
+
+def test_kept_class_that_is_gone_is_looked_for_anew(
+    tmp_path: Path, loads: list[tuple[str, ...]]
+) -> None:
+    outlined(TIDES, tmp_path)
+    text = (tmp_path / FILE).read_text()
+    for other in ('"Gone"', '"Gone.Too"'):
+        (tmp_path / FILE).write_text(text.replace('"Reading"', other))
+        outlined(TIDES, tmp_path)
+    (tmp_path / FILE).write_text(text.replace("tides.records", "tides.nowhere"))
+    outlined(TIDES, tmp_path)
+    assert len(loads) == 4
