@@ -44,7 +44,12 @@ def unreadable(reader: Any, writer: Any) -> list[str]:
     >>> unreadable(reader={**old, "fields": [long, text]}, writer=old)
     ["field 't' was added without a default: old records cannot be read"]
     """
-    return list(_reasons(_linked(reader, "", {}), _linked(writer, "", {}), "", frozenset()))
+    return list(_reasons(linked(reader), linked(writer), "", frozenset()))
+
+
+def linked(schema: Any) -> Any:
+    """A schema with names replaced by what they name, logical types by what carries them."""
+    return _linked(schema, "", {})
 
 
 def reinterpreted(after: Any, before: Any) -> list[str]:
@@ -159,7 +164,6 @@ def _said(path: str) -> str:
 
 
 def _linked(schema: Any, namespace: str, names: dict[str, Any]) -> Any:
-    """The schema with names replaced by what they name, logical types by what carries them."""
     if isinstance(schema, list):
         return [_linked(branch, namespace, names) for branch in schema]
     if isinstance(schema, str):

@@ -21,6 +21,7 @@ class Shown:
     """
 
     id: str
+    partition: int
     offset: int
     key: str | None
     appended_ms: int
@@ -54,6 +55,7 @@ class View(NamedTuple):
             raw = (stored.value or b"")[:HEX_BYTES_MAX].hex()
         return Shown(
             id=f"{place}@{stored.offset}" if origin is None else f"{place}#{origin.n}",
+            partition=partition,
             offset=stored.offset,
             key=None if stored.key is None else _text(stored.key),
             appended_ms=stored.appended_ms,

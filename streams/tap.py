@@ -4,11 +4,9 @@ nobody.
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
 
 from streams.broker import Cluster
 from streams.errors import BrokerError, StreamsError
@@ -20,50 +18,9 @@ from streams.shown import Shown, View
 
 FETCH_RECORDS = 500
 
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_CONDITION = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(!=|<=|>=|=|<|>)\s*((?![=<>]).*?)\s*$")
 
-
-class BadCondition(StreamsError):
-    """A --where that does not parse."""
-
-
-def condition(text: str) -> Callable[[dict[str, Any]], bool]:
-    """Parse `FIELD OP LITERAL`; a record in which the field is null or of another kind does not
-    match.
-
-    >>> condition("delay_minutes >= 15")({"delay_minutes": 20.0})
-    True
-    >>> condition("origin = JFK")({"origin": "LGA"})
-    False
-    """
-    match = _CONDITION.match(text)
-    if match is None:
-        raise BadCondition(
-            f"--where {text!r} is not FIELD OP LITERAL with OP one of {' '.join(_OPERATORS)}, "
-            "for instance: --where 'delay_minutes >= 15'"
-        )
-    name, symbol, literal = match.groups()
-    compare, wanted = _OPERATORS[symbol], _literal(literal)
-
-    def holds(value: dict[str, Any]) -> bool:
-        found: Any = value
-        for part in name.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        if wanted is None or found is None:
-            return (found is wanted) == (symbol == "=") and symbol in ("=", "!=")
-        if isinstance(wanted, str) != isinstance(found, str):
-            return False
-        return bool(compare(found, wanted))
-
-    return holds
+class BadStart(StreamsError):
+    """A --from that says no place of the topic."""
 
 
 def tap(
@@ -121,13 +78,13 @@ def _starts(
         return {**ends, **reader.offsets_at(ends, instant_ms(start[1:], f"--from {start}"))}
     if ID.fullmatch(start):
         return _at_id(cluster, topic, parse_id(start, cluster.settings.prefix))
-    raise BadCondition(f"--from {start!r} is none of: beginning, end, -N, @TIME, ID")
+    raise BadStart(f"--from {start!r} is none of: beginning, end, -N, @TIME, ID")
 
 
 def _at_id(cluster: Cluster, topic: str, reference: Reference) -> dict[tuple[str, int], int]:
     """Where a record lies; NotFound if there is none."""
     if topic != cluster.settings.prefix + reference.topic:
-        raise BadCondition(f"--from {reference}: that is no record of {topic}")
+        raise BadStart(f"--from {reference}: that is no record of {topic}")
     with closing(cluster.log()) as log:
         found = Finder(log, cluster.settings.prefix).find(reference)
     return {(topic, reference.partition): found.offset}
@@ -150,18 +107,3 @@ def _back(cluster: Cluster, topic: str, partition: int, wanted: int) -> int:
             reach *= 4
     finally:
         log.close()
-
-
-def _literal(text: str) -> Any:
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
-    words = {"null": None, "true": True, "false": False}
-    if text in words:
-        return words[text]
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            return text

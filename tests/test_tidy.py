@@ -35,6 +35,7 @@ DOORS = {
     "aiokafka": ("streams/app/",),
     "prometheus_client": ("streams/metrics.py",),
     "river": ("processors/",),
+    "cel_expr_python": ("streams/expression.py",),
     "pickle": ("streams/unpickle.py",),
     "scipy": ("ops/backtest/paired.py",),
 }

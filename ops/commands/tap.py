@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -12,9 +14,12 @@ import click
 
 from ops.complete import topics
 from ops.connect import connect
-from ops.output import OUTPUT, plain
+from ops.output import OUTPUT, plain, say
+from streams.expression import Expression, all_hold, parse
+from streams.scope import scope_of
+from streams.settings import Settings
 from streams.shown import Shown
-from streams.tap import condition, tap
+from streams.tap import tap
 from streams.topology import discover
 
 COLUMNS_SHOWN = 8
@@ -31,7 +36,11 @@ CELL_MAX = 60
 )
 @click.option("-n", "--limit", type=click.IntRange(1), help="Stop after so many records.")
 @click.option(
-    "--where", "conditions", multiple=True, metavar="'FIELD OP LITERAL'", help="Only such records."
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="EXPRESSION",
+    help="Only records for which this holds, in CEL; all must, if several.",
 )
 @click.option("--columns", help="Fields to show, separated by commas.")
 @click.option(
@@ -56,20 +65,24 @@ def tap_command(
 
     Example: doa tap flights.prediction.departed --from beginning -n 5 --where 'probability > 0.9'
     """
-    holds = [condition(text) for text in conditions]
+    topology, prefix = discover(packages), Settings().prefix
+    name = topic.removeprefix(prefix)
+    scope = scope_of(name, topology.records.get(name))
+    expressions = [parse(text, scope) for text in conditions]
     connection = connect()
-    view = connection.view(discover(packages))
+    view = connection.view(topology)
     shown = columns.split(",") if columns else None
-    records = (
-        s
-        for s in tap(
+    counts = Counter[str]()
+    records = _matching(
+        tap(
             connection.cluster,
             view,
             topic,
             start=start,
             follow=start == "end" if follow is None else follow,
-        )
-        if not holds or (s.value is not None and all(h(s.value) for h in holds))
+        ),
+        expressions,
+        counts,
     )
     header: list[str] | None = None
     for record in islice(records, limit):
@@ -82,6 +95,18 @@ def tap_command(
                 click.echo("\t".join(["id", "key", *fields]))
             click.echo(_line(record, fields))
         sys.stdout.flush()
+    if counts["failed"]:
+        say(f"{counts['failed']:,} records are left out: the filter cannot be told of them")
+
+
+def _matching(
+    records: Iterable[Shown], expressions: list[Expression], counts: Counter[str]
+) -> Iterator[Shown]:
+    for record in records:
+        holds = all_hold(expressions, record)
+        counts["failed"] += holds is None
+        if holds:
+            yield record
 
 
 def _document(record: Shown, shown: list[str] | None) -> dict[str, Any]:
