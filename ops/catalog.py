@@ -18,6 +18,7 @@ from schemas.rules import extra_of
 from streams.errors import TopologyError
 from streams.finder import number_of
 from streams.processor import Learner, RecordClass
+from streams.shown import View
 from streams.topology import AnyProcessor, Topology, outputs_of, stream_of
 
 SAMPLES = 3
@@ -113,13 +114,9 @@ def models_below(topology: Topology, record: RecordClass) -> list[str]:
     return sorted(found)
 
 
-def live(connection: Connection, topology: Topology, topic: str) -> dict[str, Any]:
-    """What is in the cluster and the registry of a stream. Fields that are not public are left out
-    of the samples.
-    """
-    record, name = topology.records[topic], connection.settings.prefix + topic
-    told = {f.name: f.sensitivity for f in fields_of(record)}
-    view = connection.view(topology)
+def live(connection: Connection, view: View, topic: str) -> dict[str, Any]:
+    """What is in the cluster and the registry of a stream; samples as the view shows them."""
+    name = connection.settings.prefix + topic
     newest, rates, count = [], list[float](), 0
     with closing(connection.cluster.log()) as log:
         for partition in range(connection.cluster.partitions().get(name, 0)):
@@ -138,7 +135,7 @@ def live(connection: Connection, topology: Topology, topic: str) -> dict[str, An
         "records_per_second": round(sum(rates), 1) if rates else None,
         "seconds_since_last": round(time.time() - newest[0][0] / 1_000) if newest else None,
         "versions": list(_versions(connection, f"{name}-value")),
-        "samples": [{"id": s.id, **_masked(s.value or {}, told)} for s in samples],
+        "samples": [{"id": s.id, **(s.value or {})} for s in samples],
     }
 
 
@@ -191,9 +188,3 @@ def _versions(connection: Connection, subject: str) -> Iterator[dict[str, Any]]:
             "breaks": breaks,
         }
         before = schema
-
-
-def _masked(value: dict[str, Any], sensitivity: dict[str, str]) -> dict[str, Any]:
-    """The fields that are declared public; of the others, and of former ones, only the names."""
-    kinds = {name: sensitivity.get(name, "not declared") for name in value}
-    return {n: one if kinds[n] == "public" else f"({kinds[n]})" for n, one in value.items()}

@@ -7,10 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.sensitive import may_see
 from ops.stack import Stack, default_home
 from streams.broker import Cluster
 from streams.errors import BrokerError, StreamsError
-from streams.outline import Outline
+from streams.masking import masks_of
+from streams.outline import Outline, outline
 from streams.registry import ConfluentRegistry
 from streams.settings import Settings
 from streams.shown import View
@@ -31,9 +33,11 @@ class Connection:
     settings: Settings
     keys: Keys
 
-    def view(self, flows: Topology | Outline) -> View:
-        """How records of these flows are shown."""
-        return View(self.registry, flows.names, self.settings.prefix)
+    def view(self, flows: Topology | Outline, *, sensitive: bool = False) -> View:
+        """How records of these flows are shown; NotAllowed where nothing sensitive may be."""
+        known = flows if isinstance(flows, Outline) else outline(flows)
+        masks = masks_of(known, may_see(self.settings, sensitive=sensitive))
+        return View(self.registry, known.names, self.settings.prefix, masks)
 
 
 def home_of(settings: Settings) -> Path:

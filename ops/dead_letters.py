@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ops.connect import Connection
-from streams.codec import decode_any
 from streams.dead_letter import Letter
-from streams.errors import DataError, RegistryError, TopologyError
+from streams.errors import TopologyError
 from streams.letters import WAITING, Fates, Outcome, read_letters, settle
 from streams.plan import Plan
+from streams.shown import View
 from streams.topology import Flow, Topology
 
 ID = re.compile(r"([a-z0-9_.]+\.dead_letter)\[(\d+)\]@(\d+)")
@@ -85,18 +85,15 @@ def groups(connection: Connection, topology: Topology, name: str | None) -> list
     return sorted(found.values(), key=lambda g: -sum(g.counts.values()))
 
 
-def one(connection: Connection, topology: Topology, letter_id: str) -> dict[str, Any] | None:
-    """All about one letter; None when there is none of this id."""
+def one(
+    connection: Connection, topology: Topology, view: View, letter_id: str
+) -> dict[str, Any] | None:
+    """All about one letter that may be seen; None when there is none of this id."""
     for letter in _named(connection, (letter_id,)):
         document = asdict(letter) | {"topic": letter.topic} | asdict(letter.cause)
         del document["cause"]
-        fields, fault = None, None
-        try:
-            fields = decode_any(connection.registry, letter.value or b"")
-        except (DataError, RegistryError) as error:
-            fault = str(error)
-        fate = _Fates(connection, topology).of(letter)
-        return document | {"state": fate, "fields": fields, "undecodable": fault}
+        document |= view.opened(letter)
+        return document | {"state": _Fates(connection, topology).of(letter)}
     return None
 
 

@@ -281,15 +281,20 @@ def _parsed(schema: Any, whose: str) -> Any:
 
 
 def decode_any(registry: Registry, value: bytes) -> dict[str, Any]:
-    """The fields of any value in the wire format, by its writer's schema, whatever its subject;
-    for views.
-    """
-    if len(value) < 5 or value[:1] != MAGIC:
-        raise WireFormat(
-            f"the value begins with {value[:5].hex()}; 00 and a schema id were expected"
-        )
-    schema_id = int.from_bytes(value[1:5], "big")
-    schema = registry.any_schema(schema_id)
+    """The fields of any value in the wire format, by its writer's schema; for views."""
+    return any_writer(registry, value[:5])[1](value)
+
+
+def any_writer(registry: Registry, head: bytes) -> tuple[Any, Callable[[bytes], dict[str, Any]]]:
+    """The schema that a value begins with, whatever its subject, and what decodes by it."""
+    if len(head) < 5 or head[:1] != MAGIC:
+        raise WireFormat(f"the value begins with {head.hex()}; 00 and a schema id were expected")
+    schema = registry.any_schema(schema_id := int.from_bytes(head[1:], "big"))
     _parsed(schema, f"schema id {schema_id}")
-    found = compile_exact(schema, VIEW_VALUES_MAX)(value, 5)
-    return found if isinstance(found, dict) else {"value": found}
+    exact = compile_exact(schema, VIEW_VALUES_MAX)
+
+    def decode(value: bytes) -> dict[str, Any]:
+        found = exact(value, 5)
+        return found if isinstance(found, dict) else {"value": found}
+
+    return schema, decode

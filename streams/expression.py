@@ -20,6 +20,7 @@ from typing import Any
 from cel_expr_python import cel
 
 from streams.errors import StreamsError
+from streams.masking import Hidden, without_hidden
 from streams.scope import Getter, NothingThere, Scope
 from streams.shown import Shown
 
@@ -57,6 +58,9 @@ class Expression:
         """Whether a record meets it; None if that cannot be told, as of a null that is compared."""
         try:
             data = {name: getter(shown) for name, getter in self.used}
+            if any(isinstance(one, Hidden) for one in data.values()):
+                return None
+            data = {name: without_hidden(one) for name, one in data.items()}
             found = self.program.eval(data=data).value()
         except (NothingThere, RuntimeError):  # of a text that is none in C++
             return None
@@ -70,8 +74,9 @@ def parse(text: str, scope: Scope) -> Expression:
         raise BadExpression(
             f"a filter of {len(text):,} characters is too long: {EXPRESSION_LENGTH_MAX:,} at most"
         )
+    visible = [name for name in scope.names if name not in scope.hidden]
     try:
-        program = _compiled(text, scope.names)
+        program = _compiled(text, visible)
     except RuntimeError as error:
         raise BadExpression(_explained(text, str(error), scope)) from error
     kind = program.return_type()
@@ -80,7 +85,7 @@ def parse(text: str, scope: Scope) -> Expression:
             f"filter {text!r} is of type {kind.name().lower()}, a condition was expected, for "
             "instance: delay_minutes >= 15"
         )
-    used = {name: scope.names[name] for name in named(text, scope.names)}
+    used = {name: scope.names[name] for name in named(text, visible)}
     return Expression(text, tuple(used.items()), program)
 
 
@@ -115,6 +120,13 @@ def _parses(text: str, names: Iterable[str]) -> bool:
 
 def _explained(text: str, said: str, scope: Scope) -> str:
     """The first fault that the library tells, where it is, and what to write instead."""
+    if _parses(text, scope.names):
+        unseen = next(name for name in named(text, scope.names) if name in scope.hidden)
+        kind = scope.hidden[unseen]
+        return (
+            f"filter {text!r} names {unseen}, which is {kind}: a filter may only ask for what may "
+            f"be seen (--sensitive, with DOA_MAY_SEE={kind})"
+        )
     found = _SAID.search(said)
     if found is None or int(found[2]) < 1:
         return f"filter {text!r} is nested too deeply, or joins too many parts; write several"

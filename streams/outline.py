@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from streams.lineage import names_of
+from streams.masking import keys_of
 from streams.processor import Learner, RecordClass
 from streams.topology import Topology, stream_of
 
@@ -27,13 +28,14 @@ class LearnerOutline:
 
 @dataclass(frozen=True)
 class Outline:
-    """The topics and processors of some flows by name, their learners, and the record class of each
-    topic.
+    """The topics and processors of some flows by name, their learners, the record class of each
+    topic, and how sensitive the keys of internal ones are.
     """
 
     names: dict[bytes, str]
     learners: tuple[LearnerOutline, ...]
     records: dict[str, RecordClass]
+    keys: dict[str, str]
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -41,6 +43,7 @@ class Outline:
             "names": list(self.names.values()),
             "learners": [asdict(learner) for learner in self.learners],
             "records": {t: [c.__module__, c.__qualname__] for t, c in self.records.items()},
+            "keys": self.keys,
         }
 
 
@@ -53,7 +56,7 @@ def outline(topology: Topology) -> Outline:
         if isinstance(p, Learner)
         for stream in (stream_of(p.examples),)
     )
-    return Outline(topology.names, learners, topology.records)
+    return Outline(topology.names, learners, topology.records, keys_of(topology))
 
 
 def outline_of(data: dict[str, Any]) -> Outline:
@@ -65,4 +68,5 @@ def outline_of(data: dict[str, Any]) -> Outline:
             topic: attrgetter(name)(importlib.import_module(module))
             for topic, (module, name) in data["records"].items()
         },
+        dict(data["keys"]),
     )

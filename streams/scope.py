@@ -16,6 +16,7 @@ from typing import Any
 from schemas.compatibility import linked
 from schemas.derive import avro_schema
 from streams.errors import StreamsError
+from streams.masking import Masks
 from streams.processor import RecordClass
 from streams.shown import Shown
 
@@ -43,12 +44,14 @@ class Scope:
 
     `wholes` are records within the record: a column may show one, a filter names its fields.
     `open` is a topic that no loaded package declares: below `value` it may have any field.
+    `hidden` are names that a column shows masked and a filter may not use, by sensitivity.
     """
 
     topic: str
     names: dict[str, Getter]
     wholes: dict[str, Getter] = field(default_factory=dict)
     open: bool = False
+    hidden: dict[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> Getter:
         """How a column is read; UnknownName tells the likely ones."""
@@ -76,17 +79,24 @@ class Scope:
         return f"{name!r} is no field of {self.topic}{perhaps}"
 
 
-def scope_of(topic: str, record: RecordClass | None) -> Scope:
+def scope_of(topic: str, record: RecordClass | None, masks: Masks) -> Scope:
     """What may be named in a stream; record None stands for a topic that is not declared."""
     own: dict[str, Getter] = {name: partial(_own, name) for name in OWN}
     names = {**own, **{f"{RECORD}.{name}": getter for name, getter in own.items()}}
+    key = masks.of(topic, {}).key
+    hidden = {} if key is None else {"key": key, f"{RECORD}.key": key}
     if record is None:
-        return Scope(topic, {**names, VALUE: _value}, open=True)
+        return Scope(topic, {**names, VALUE: _value}, open=True, hidden=hidden)
     wholes: dict[str, Getter] = {}
+    kinds = masks.kinds(topic)
     for path, leaf in paths(linked(avro_schema(record))):
         getter = partial(_field, path)
-        (names if leaf else wholes).update({path: getter, f"{VALUE}.{path}": getter})
-    return Scope(topic, names, wholes)
+        for name in (path, f"{VALUE}.{path}"):
+            (names if leaf else wholes)[name] = getter
+            hidden.pop(name, None)  # a plain name is the field
+            if path in kinds:
+                hidden[name] = kinds[path]
+    return Scope(topic, names, wholes, hidden=hidden)
 
 
 def paths(schema: Any, above: str = "") -> Iterator[tuple[str, bool]]:

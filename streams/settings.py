@@ -65,6 +65,16 @@ class Settings(BaseSettings):
     stuck_s: float = Field(
         60.0, description="Records ahead and no progress for so long: the worker exits."
     )
+    may_see: str = Field(
+        "",
+        pattern=r"^((undeclared|internal|personal)(,|$))*$",
+        description="Sensitivities that --sensitive shows: undeclared, internal, personal.",
+    )
+
+    @property
+    def sensitivities(self) -> frozenset[str]:
+        """Those that may be seen by whoever asks."""
+        return frozenset(filter(None, self.may_see.split(",")))
 
     @property
     def prefix(self) -> str:

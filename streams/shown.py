@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from streams.codec import Registry, decode_any
-from streams.dead_letter import schema_id_of
+from streams.codec import Registry, any_writer
+from streams.dead_letter import Letter, schema_id_of
 from streams.errors import DataError, RegistryError
 from streams.lineage import HEADER, Origin, Reference, unpack_header, unpack_references
+from streams.masking import ORIGIN, STRICTNESS, Mask, Masks, hidden
 from streams.merge import Stored
 
 HEX_BYTES_MAX = 64
+WRITERS_MAX = 1_000  # schemas whose decoders are kept
 
 
 @dataclass(frozen=True)
@@ -36,28 +39,33 @@ class Shown:
     hex: str | None = None
 
 
-class View(NamedTuple):
-    """What has to be known to show a record: schemas, names by their codes, and the namespace."""
+@dataclass(frozen=True)
+class View:
+    """What has to be known to show a record: schemas, names by their codes, the namespace, and what
+    may not be seen.
+    """
 
     registry: Registry
     names: dict[bytes, str]
     prefix: str = ""
+    masks: Masks = field(default_factory=Masks)
+    _writers: dict[bytes, tuple[Any, Callable[[bytes], Any]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def show(self, topic: str, partition: int, stored: Stored) -> Shown:
         """Decode what can be decoded; the rest is shown as hex with the reason."""
-        place = f"{topic.removeprefix(self.prefix)}[{partition}]"
+        name = topic.removeprefix(self.prefix)
         origin = self.origin(stored)
-        value, error, raw = None, None, None
-        try:
-            value = decode_any(self.registry, stored.value) if stored.value else None
-        except (DataError, RegistryError) as reason:
-            error = f"{getattr(reason, 'code', 'REGISTRY')}: {reason}"
-            raw = (stored.value or b"")[:HEX_BYTES_MAX].hex()
+        headers = {k: _text(v) for k, v in stored.headers.items() if k != HEADER}
+        mask, value, error = self._decoded(name, headers, stored.value)
+        raw = None if error is None else (stored.value or b"")[:HEX_BYTES_MAX].hex()
+        key = None if stored.key is None else _text(stored.key)
         return Shown(
-            id=f"{place}@{stored.offset}" if origin is None else f"{place}#{origin.n}",
+            id=f"{name}[{partition}]" + (f"@{stored.offset}" if origin is None else f"#{origin.n}"),
             partition=partition,
             offset=stored.offset,
-            key=None if stored.key is None else _text(stored.key),
+            key=key if key is None or mask.key is None else hidden(mask.key),
             appended_ms=stored.appended_ms,
             value=value,
             parents=tuple(map(str, self.parents(stored))),
@@ -65,10 +73,53 @@ class View(NamedTuple):
             code_version=None if origin is None else origin.code_version,
             model_version=None if origin is None else origin.model_version,
             schema_id=schema_id_of(stored.value),
-            headers={k: _text(v) for k, v in stored.headers.items() if k != HEADER},
+            headers=mask.headers(headers),
             error=error,
-            hex=raw,
+            hex=mask.text(raw),
         )
+
+    def opened(self, letter: Letter) -> dict[str, Any]:
+        """The fields of what was refused, and what its letter quotes of it, as they may be seen."""
+        headers = {ORIGIN: letter.cause.origin, "error.message": letter.text}
+        topic = letter.id.split("[")[0]
+        mask, fields, error = self._decoded(topic, headers, letter.value)
+        told = mask.headers(headers)
+        return {
+            "key": letter.key if letter.key is None or mask.key is None else hidden(mask.key),
+            "value": letter.value if letter.value is None else mask.bytes(letter.value),
+            "text": told["error.message"],
+            "origin": told[ORIGIN],
+            "fields": fields,
+            "undecodable": error,
+        }
+
+    def unmasked(self) -> View:
+        """A view that hides nothing: for comparing, never for showing."""
+        return replace(self, masks=Masks(may_see=frozenset(STRICTNESS)))
+
+    def _decoded(
+        self, topic: str, headers: dict[str, str], data: bytes | None
+    ) -> tuple[Mask, Any, str | None]:
+        """What may be seen of a value, and what is wrong with it."""
+        writer, value, error = None, None, None
+        try:
+            if data:
+                writer, decode = self._writer(data[:5])
+                value = decode(data)
+        except (DataError, RegistryError) as reason:
+            error = f"{getattr(reason, 'code', 'REGISTRY')}: {reason}"
+        mask = self.masks.of(topic, headers, schema_id_of(data), writer)
+        if error is not None and mask.raw is not None:
+            error = f"{error.split(':')[0]}: {mask.text(error)}"
+        return mask, mask.value(value), error
+
+    def _writer(self, head: bytes) -> tuple[Any, Callable[[bytes], Any]]:
+        """The schema that values begin with and what decodes by it, made once."""
+        if head not in self._writers:
+            if len(self._writers) >= WRITERS_MAX:
+                self._writers.clear()
+            self._writers[head] = any_writer(self.registry, head)
+        return self._writers[head]
 
     def origin(self, stored: Stored) -> Origin | None:
         """What the header of a derived record says; None for one of somebody else."""

@@ -196,9 +196,9 @@ class Tracer:
             return []
         found = []
         for learner in self._learners.values():
-            until_ms = learner.until_ms
+            until_ms, at_ms = learner.until_ms, shown.value.get(learner.event_time, 0)
             if learner.examples == reference.topic and (
-                until_ms is None or shown.value.get(learner.event_time, 0) < until_ms
+                until_ms is None or (isinstance(at_ms, int) and at_ms < until_ms)
             ):
                 found.append(_model(learner, reference, reference.number + 1))
         return found

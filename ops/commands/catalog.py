@@ -12,8 +12,9 @@ from ops.catalog import declared, live, search
 from ops.complete import topics
 from ops.connect import NotConnected, connect
 from ops.output import OUTPUT, plain, print_json, print_table, say
+from ops.sensitive import SENSITIVE
 from streams.settings import Settings
-from streams.topology import discover
+from streams.topology import Topology, discover
 from streams.validation import checked
 
 SHOW = "show"
@@ -22,9 +23,12 @@ FIELDS_SHOWN = 6
 
 @click.command("catalog")
 @click.argument("words", nargs=-1, metavar="[QUERY | show TOPIC]", shell_complete=topics)
+@SENSITIVE
 @OUTPUT
 @click.pass_obj
-def catalog(packages: tuple[str, ...], words: tuple[str, ...], output: str) -> None:
+def catalog(
+    packages: tuple[str, ...], words: tuple[str, ...], sensitive: bool, output: str
+) -> None:
     """Find streams by words of their names, meanings, owners and fields, without a cluster; exit 1
     if there are none. Or show all about one: fields, who writes and reads it, which models it
     reaches; and, where a cluster runs, its versions, rate, age and last records.
@@ -38,7 +42,7 @@ def catalog(packages: tuple[str, ...], words: tuple[str, ...], output: str) -> N
         topic = words[1].removeprefix(Settings().prefix)
         facts = declared(topology, topic)
         try:
-            facts |= live(connect(), topology, topic)
+            facts |= _live(topology, topic, sensitive=sensitive)
         except NotConnected as error:
             say(f"only what is declared: {error}")
         _tell(facts, output)
@@ -52,6 +56,11 @@ def catalog(packages: tuple[str, ...], words: tuple[str, ...], output: str) -> N
     else:
         say(f"no stream is about {' '.join(words)!r}; all of them: doa catalog")
     sys.exit(0 if hits else 1)
+
+
+def _live(topology: Topology, topic: str, *, sensitive: bool) -> dict[str, Any]:
+    connection = connect()
+    return live(connection, connection.view(topology, sensitive=sensitive), topic)
 
 
 def _tell(facts: dict[str, Any], output: str) -> None:

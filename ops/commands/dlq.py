@@ -14,6 +14,7 @@ from ops.complete import flows
 from ops.connect import connect
 from ops.dead_letters import ID, Choice, Group, decide, groups, one
 from ops.output import OUTPUT, plain, print_json, print_table, say
+from ops.sensitive import SENSITIVE
 from streams.errors import Fenced, StreamsError
 from streams.letters import DROPPED, PARKED, REDRIVEN, WAITING, Outcome
 from streams.topology import discover
@@ -69,15 +70,18 @@ def ls_command(packages: tuple[str, ...], name: str | None, everything: bool, ou
 
 @dlq.command()
 @click.argument("letter", metavar="ID")
+@SENSITIVE
 @OUTPUT
 @click.pass_obj
-def show(packages: tuple[str, ...], letter: str, output: str) -> None:
+def show(packages: tuple[str, ...], letter: str, sensitive: bool, output: str) -> None:
     """Show one dead letter: what its headers say, its raw bytes, its fields where it has any.
 
     Example: doa dlq show 'flights.dead_letter[0]@17'
     """
     (letter,) = _checked_ids((letter,))
-    found = one(connect(), checked(discover(packages)), letter)
+    connection, topology = connect(), checked(discover(packages))
+    view = connection.view(topology, sensitive=sensitive)
+    found = one(connection, topology, view, letter)
     if found is None:
         raise StreamsError(f"there is no dead letter {letter}")
     document: dict[str, Any] = {
@@ -87,7 +91,8 @@ def show(packages: tuple[str, ...], letter: str, output: str) -> None:
         print_json(document)
         return
     key = found["key"]
-    document["key"] = None if key is None else key.decode("utf-8", "backslashreplace")
+    if isinstance(key, bytes):
+        document["key"] = key.decode("utf-8", "backslashreplace")
     for name in ("written_ms", "appended_ms"):
         if document[name] is not None:
             document[name] = f"{document[name]} ({_instant(document[name])})"

@@ -15,7 +15,10 @@ import click
 from ops.complete import topics
 from ops.connect import connect
 from ops.output import OUTPUT, plain, say
+from ops.sensitive import SENSITIVE, may_see
 from streams.expression import Expression, all_hold, parse
+from streams.masking import masks_of
+from streams.outline import outline
 from streams.scope import scope_of
 from streams.settings import Settings
 from streams.shown import Shown
@@ -48,6 +51,7 @@ CELL_MAX = 60
     default=None,
     help="Wait for new records at the end. [only with --from end]",
 )
+@SENSITIVE
 @OUTPUT
 @click.pass_obj
 def tap_command(
@@ -58,6 +62,7 @@ def tap_command(
     conditions: tuple[str, ...],
     columns: str | None,
     follow: bool | None,
+    sensitive: bool,
     output: str,
 ) -> None:
     """Show the records of TOPIC, decoded: id, key and fields. With `-o json` a JSON document per
@@ -67,10 +72,11 @@ def tap_command(
     """
     topology, prefix = discover(packages), Settings().prefix
     name = topic.removeprefix(prefix)
-    scope = scope_of(name, topology.records.get(name))
+    masks = masks_of(outline(topology), may_see(Settings(), sensitive=sensitive))
+    scope = scope_of(name, topology.records.get(name), masks)
     expressions = [parse(text, scope) for text in conditions]
     connection = connect()
-    view = connection.view(topology)
+    view = connection.view(topology, sensitive=sensitive)
     shown = columns.split(",") if columns else None
     counts = Counter[str]()
     records = _matching(

@@ -15,6 +15,7 @@ from ops.commands.index import up_to_date
 from ops.connect import connect, home_of
 from ops.outlined import outlined
 from ops.output import console, plain, print_json, say
+from ops.sensitive import SENSITIVE
 from streams.finder import Finder, parse_id
 from streams.outline import Outline
 from streams.topology import discover, stream_of
@@ -35,9 +36,15 @@ from streams.trace import Node, Trace, Tracer
     default="table",
     help="How to print the result.",
 )
+@SENSITIVE
 @click.pass_obj
 def trace(
-    packages: tuple[str, ...], record: str, direction: str, depth: int | None, output: str
+    packages: tuple[str, ...],
+    record: str,
+    direction: str,
+    depth: int | None,
+    output: str,
+    sensitive: bool,
 ) -> None:
     """Show what the record ID was made from: its parents, theirs, to the raw events, each with the
     processor that wrote it, the version of its code, its schema and its model. Or, with --down,
@@ -49,10 +56,11 @@ def trace(
     """
     connection = connect()
     outline = outlined(packages, home_of(connection.settings))
+    view = connection.view(outline, sensitive=sensitive)
     root = parse_id(record, connection.settings.prefix)
     with closing(connection.cluster.log()) as log:
         finder = Finder(log, connection.settings.prefix)
-        tracer = Tracer(outline, finder, connection.view(outline))
+        tracer = Tracer(outline, finder, view)
         if direction == "up":
             found = tracer.up(root, depth)
         else:

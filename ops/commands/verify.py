@@ -13,6 +13,7 @@ from ops.complete import topics
 from ops.connect import connect
 from ops.output import OUTPUT, notes, print_json, print_table, say
 from ops.reach import Reach, reach
+from ops.sensitive import SENSITIVE
 from ops.verify import CannotVerify, Verdict, Verifier, flow_of, references
 from streams.finder import ID, Finder, parse_id
 from streams.outline import outline
@@ -37,10 +38,17 @@ SAMPLE = 1_000
 @click.option(
     "--reach", "only_reach", is_flag=True, help="Only trace them, each to its raw events."
 )
+@SENSITIVE
 @OUTPUT
 @click.pass_obj
 def verify(
-    packages: tuple[str, ...], record: str, sample: int, seed: int, only_reach: bool, output: str
+    packages: tuple[str, ...],
+    record: str,
+    sample: int,
+    seed: int,
+    only_reach: bool,
+    sensitive: bool,
+    output: str,
 ) -> None:
     """Derive a record, some of a stream, or some of every stream of a flow again from the events
     and the journal, and compare: key, value, id, parents and model. Exit 1 if any differs, or if
@@ -59,7 +67,7 @@ def verify(
     missing = [topic for topic in needed if topic not in counts]
     if missing:
         raise CannotVerify(f"there is no topic {missing[0]} in the cluster; run: doa apply")
-    view = connection.view(topology)
+    view = connection.view(topology, sensitive=sensitive)
     verifier = Verifier(plan, view, counts[plan.inputs[0].topic])
     with closing(connection.cluster.log()) as log:
         if ID.fullmatch(record):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.catalog import _masked, declared, models_below, search
+from ops.catalog import declared, models_below, search
 from streams.errors import TopologyError
 from streams.topology import Topology, discover
 from tests.streams.toy import Event, driver, learner, sort
@@ -71,12 +71,3 @@ def test_models_that_an_event_reaches_are_told() -> None:
 def test_unknown_stream_is_answered_with_likely_ones() -> None:
     with pytest.raises(TopologyError, match=r"perhaps: tides\.event\.reading"):
         declared(TIDES, "tides.reading")
-
-
-def test_samples_show_what_is_declared_public_and_no_more() -> None:
-    kinds = {"place": "public", "name": "personal"}
-    assert _masked({"place": "JFK", "name": "Ada", "former": 7}, kinds) == {
-        "place": "JFK",
-        "name": "(personal)",
-        "former": "(not declared)",
-    }

@@ -9,10 +9,13 @@ from streams.driver import Driver
 from streams.errors import NotFound, TopologyError
 from streams.finder import parse_id
 from streams.lineage import HEADER, pack_header, pack_stamp, place, varint
+from streams.masking import masks_of
+from streams.outline import outline
 from streams.plan import Plan
 from streams.shown import View
-from streams.topology import Topology
+from streams.topology import Topology, discover
 from tests.streams.toy import KEYS, driver, events, learner, sort
+from tests.system.clinic.flow import Visit
 
 GUESS, EXAMPLE = "toy.prediction.guess", "toy.example.thing"
 
@@ -71,6 +74,21 @@ def test_value_that_was_tampered_with_is_found() -> None:
     assert one["id"] == f"{GUESS}[0]#0"
     assert one["differs"] == "value: the same input, model and code lead to another"
     assert one["fields"] == {"answer": [6, 5]}
+
+
+def test_field_that_may_not_be_seen_is_compared_and_not_shown() -> None:
+    clinic = discover(["tests.system.clinic"])
+
+    def visited(person: str) -> Driver:
+        visit = Visit(person=person, at_ms=0, ward="north", homes=[], contacts={})
+        return Driver(clinic.flow("clinic")).run([visit])
+
+    done, topic = visited("ada"), "clinic.feature.count"
+    tamper(done, topic, 0, value=visited("eva").logs[(topic, 0)][0].value)
+    view = View(done.plan.registry, clinic.names, masks=masks_of(outline(clinic)))
+    checks = Verifier(Plan(done.flow, done.plan.registry, keys=KEYS), view, 1)
+    (one,) = checks.verify(done, checks.sample(done, [topic], 1, 0)).different
+    assert one["fields"] == {"person": ["‹personal›", "‹personal›"]}
 
 
 def test_key_that_was_tampered_with_is_found() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from schemas.record import Record, Stream, field
 from streams.expression import BadExpression, Expression, all_hold, parse
+from streams.masking import Masks
 from streams.scope import OWN, scope_of
 from streams.shown import Shown
 
@@ -37,7 +38,7 @@ class Flight(Record, stream=Stream("toy.event.flight", "origin", "left_ms", "tes
     feature: Feature | None = field("What was known.", default=None)
 
 
-SCOPE = scope_of("toy.event.flight", Flight)
+SCOPE = scope_of("toy.event.flight", Flight, Masks())
 VALUE: dict[str, Any] = {
     "origin": "JFK",
     "left_ms": 1_357_034_400_000,
@@ -166,7 +167,7 @@ def test_what_does_not_parse_is_answered_with_the_place_and_what_to_write(
 
 
 def test_topic_that_nobody_declares_is_filtered_below_value() -> None:
-    scope = scope_of("other.event.thing", None)
+    scope = scope_of("other.event.thing", None, Masks())
     assert parse("value.delay > 10 && key == 'JFK'", scope).holds(shown(VALUE)) is True
     assert parse("value.nothing > 10", scope).holds(shown(VALUE)) is None
     with pytest.raises(BadExpression, match=r"no loaded package declares other\.event\.thing"):

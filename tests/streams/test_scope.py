@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from streams.masking import Masks
 from streams.scope import UnknownName, scope_of
 from tests.streams.test_expression import SCOPE, VALUE, shown
 
@@ -39,6 +40,6 @@ def test_unknown_column_is_answered_with_likely_ones() -> None:
 
 
 def test_column_of_an_undeclared_topic_may_be_any_field() -> None:
-    scope = scope_of("other.event.thing", None)
+    scope = scope_of("other.event.thing", None, Masks())
     assert scope.column("delay")(shown(VALUE)) == 15.0
     assert scope.column("value.feature.carrier")(shown(VALUE)) == "UA"

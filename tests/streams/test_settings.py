@@ -37,3 +37,12 @@ def test_setting_out_of_its_bounds_is_refused(
 def test_passwords_are_not_shown() -> None:
     settings = Settings(sasl_password="secret", registry_password="secret")
     assert "secret" not in repr(settings)
+
+
+def test_what_may_be_seen_is_a_list_of_sensitivities(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().sensitivities == frozenset()
+    monkeypatch.setenv("DOA_MAY_SEE", "internal,personal")
+    assert Settings().sensitivities == {"internal", "personal"}
+    for wrong in ("secret", "internal personal", "personal, internal"):
+        with pytest.raises(ValidationError):
+            Settings(may_see=wrong)

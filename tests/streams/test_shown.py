@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from ops.examples.tides.records import FloodAlert, HourLevel, Reading
 from streams.driver import Driver
+from streams.masking import masks_of
+from streams.outline import outline
 from streams.processor import Clock
 from streams.shown import Shown, View
 from streams.topology import discover
@@ -19,7 +21,7 @@ def tides() -> Driver:
 
 
 def shown(ran: Driver, topic: str) -> list[Shown]:
-    view = View(ran.plan.registry, TIDES.names, "twin.")
+    view = View(ran.plan.registry, TIDES.names, "twin.", masks_of(outline(TIDES)))
     return [view.show(f"twin.{topic}", 0, stored) for stored in ran.stored(topic)]
 
 

@@ -1,0 +1,181 @@
+"""Nothing that is personal may be found in what is shown: each test looks for it as text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from schemas.derive import avro_schema
+from streams.driver import Driver
+from streams.expression import BadExpression, parse
+from streams.masking import Masks, masks_of
+from streams.merge import Stored
+from streams.outline import outline
+from streams.scope import scope_of
+from streams.shown import Shown, View
+from streams.topology import discover
+from tests.system.clinic.flow import Address, Visit
+
+CLINIC = discover(["tests.system.clinic"])
+EVENT, LETTER = "clinic.event.visit", "clinic.dead_letter"
+ADA = Visit(
+    person="ada-1815",
+    at_ms=60_000,
+    ward="north",
+    cost=12.5,
+    homes=[Address(town="London", street="Marylebone 12")],
+    contacts={"brother": Address(town="Bath", street="Royal Crescent 1")},
+)
+SECRETS = ("ada-1815", "Marylebone", "Royal Crescent", "12.5")
+
+
+def clinic(*records: Any) -> Driver:
+    return Driver(CLINIC.flow("clinic")).run(records or [ADA])
+
+
+def view(ran: Driver, *may_see: str) -> View:
+    masks = masks_of(outline(CLINIC), frozenset(may_see))
+    return View(ran.plan.registry, CLINIC.names, masks=masks)
+
+
+def shown(ran: Driver, topic: str, *may_see: str) -> list[Shown]:
+    return [view(ran, *may_see).show(topic, 0, stored) for stored in ran.stored(topic)]
+
+
+def leaked(record: Any) -> list[str]:
+    """What of the secrets, or of their bytes, a record that is shown holds."""
+    text = str(asdict(record) if isinstance(record, Shown) else record)
+    return [secret for secret in SECRETS if secret in text or secret.encode().hex() in text]
+
+
+def foreign(ran: Driver, schema: dict[str, Any], value: bytes, key: bytes = b"ada-1815") -> Shown:
+    """A record that another producer wrote by a schema of its own."""
+    schema_id = ran.plan.registry.schema_id(f"{EVENT}-value", schema)
+    data = b"\x00" + schema_id.to_bytes(4, "big") + value
+    return view(ran).show(EVENT, 0, Stored(0, key, data, {}))
+
+
+def test_fields_that_are_not_public_are_named_and_not_shown() -> None:
+    ran = clinic()
+    [visit] = shown(ran, EVENT)
+    assert visit.value == {
+        "person": "‹personal›",
+        "at_ms": 60_000,
+        "ward": "north",
+        "cost": "‹internal›",
+        "homes": [{"town": "London", "street": "‹personal›"}],
+        "contacts": {"brother": {"town": "Bath", "street": "‹personal›"}},
+    }
+    assert visit.key == "‹personal›"
+    for topic in {name for name, _ in ran.logs}:
+        assert [leaked(one) for one in shown(ran, topic)] == [[]] * len(ran.stored(topic))
+    assert len(shown(ran, "clinic-changelog")) > 0
+
+
+def test_what_may_be_seen_is_shown() -> None:
+    ran = clinic()
+    [visit] = shown(ran, EVENT, "personal", "internal")
+    assert visit.value == ADA.model_dump()
+    assert visit.key == "ada-1815"
+    [visit] = shown(ran, EVENT, "internal")
+    assert (visit.value or {})["cost"] == 12.5
+    assert leaked(visit) == ["12.5"]
+
+
+def test_null_is_hidden_as_well() -> None:
+    [visit] = shown(clinic(ADA.model_copy(update={"cost": None})), EVENT)
+    assert (visit.value or {})["cost"] == "‹internal›"
+
+
+def test_bytes_that_cannot_be_decoded_are_hidden_with_the_reason() -> None:
+    ran = clinic()
+    ran.publish_raw(EVENT, b"ada-1815", b"ada-1815, Marylebone", user=b"ada-1815")
+    broken = shown(ran, EVENT)[-1]
+    assert leaked(broken) == []
+    assert (broken.error, broken.hex) == ("WIRE_FORMAT: ‹personal›", "‹personal›")
+    assert broken.headers == {"user": "‹personal›"}
+    whole = ran.stored(EVENT)[0].value or b""
+    torn = view(ran).show(EVENT, 0, Stored(9, b"ada-1815", whole[:-3], {}))
+    assert (leaked(torn), torn.hex) == ([], "‹personal›")
+
+
+def test_dead_letter_hides_what_its_record_hides() -> None:
+    ran = clinic(ADA.model_copy(update={"ward": "closed"}))
+    [letter] = shown(ran, LETTER)
+    assert leaked(letter) == []
+    assert letter.headers["error.class"] == "REFUSED"
+    assert letter.headers["error.record"] == f"{EVENT}[0]@0"
+    assert letter.headers["error.message"] == "‹personal›"
+    opened = view(ran).opened(ran.letters[0])
+    assert leaked(opened) == []
+    assert opened["value"] == "‹personal›"
+    assert leaked(view(ran, "personal", "internal").opened(ran.letters[0])) == list(SECRETS)
+
+
+def test_letter_of_a_stream_that_is_not_loaded_hides_its_bytes() -> None:
+    ran = clinic()
+    stored = Stored(0, b"ada-1815", b"ada-1815", {"error.record": b"zoo.event.visit[0]@1"})
+    letter = view(ran).show(LETTER, 0, stored)
+    assert (leaked(letter), letter.hex, letter.key) == ([], "‹undeclared›", "‹undeclared›")
+
+
+def test_schema_of_a_foreign_writer_takes_no_mark_away() -> None:
+    schema = avro_schema(Visit)
+    plain = {"name": "person", "type": "string"}
+    other = {"name": "nickname", "type": "string", "default": ""}
+    bare = {**schema, "fields": [plain, other]}
+    del bare["key"]
+    found = foreign(clinic(), bare, b"\x10ada-1815\x10ada-1815")
+    assert found.value == {"person": "‹personal›", "nickname": "‹undeclared›"}
+    assert (found.key, leaked(found)) == ("‹personal›", [])
+
+
+def test_value_of_another_shape_is_hidden() -> None:
+    ran = clinic()
+    assert leaked(foreign(ran, {"type": "string"}, b"\x10ada-1815")) == []
+    assert (
+        leaked(foreign(ran, {"type": "map", "values": "string"}, b"\x02\x02a\x10ada-1815\0")) == []
+    )
+    homes = {"name": "homes", "type": "string"}
+    found = foreign(ran, {"type": "record", "name": "Visit", "fields": [homes]}, b"\x10ada-1815")
+    assert (found.value, leaked(found)) == ({"homes": "‹undeclared›"}, [])
+
+
+def test_mark_of_a_writer_counts_where_nothing_is_declared() -> None:
+    ran = clinic()
+    [stored] = ran.stored(EVENT)
+    found = View(ran.plan.registry, {}, masks=Masks()).show("other.event.visit", 0, stored)
+    assert (leaked(found), found.key) == ([], "‹personal›")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "kind"),
+    [
+        ("person == 'ada-1815'", "person", "personal"),
+        ("ward == 'north' && value.cost > 3.0", "value.cost", "internal"),
+        ("key == 'ada-1815'", "key", "personal"),
+        ("record.key == 'ada-1815'", "record.key", "personal"),
+    ],
+)
+def test_filter_is_no_oracle(text: str, name: str, kind: str) -> None:
+    with pytest.raises(BadExpression) as caught:
+        parse(text, scope_of(EVENT, Visit, masks_of(outline(CLINIC))))
+    assert str(caught.value) == (
+        f"filter {text!r} names {name}, which is {kind}: a filter may only ask for what may be "
+        f"seen (--sensitive, with DOA_MAY_SEE={kind})"
+    )
+    allowed = masks_of(outline(CLINIC), frozenset({"personal", "internal"}))
+    [visit] = shown(clinic(), EVENT, "personal", "internal")
+    assert parse(text, scope_of(EVENT, Visit, allowed)).holds(visit) is True
+
+
+def test_filter_finds_nothing_in_what_is_hidden_within() -> None:
+    [visit] = shown(clinic(), EVENT)
+    scope = scope_of(EVENT, Visit, masks_of(outline(CLINIC)))
+    assert parse("homes[0].town == 'London'", scope).holds(visit) is True
+    assert parse("contacts.brother.street == 'Royal Crescent 1'", scope).holds(visit) is None
+    assert parse("'street' in homes[0]", scope).holds(visit) is False
+    anywhere = scope_of("other.event.visit", None, Masks())
+    assert parse("value.person != ''", anywhere).holds(visit) is None
