@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the answer is no, 2 usage, 3 a server cannot be reached.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -49,6 +50,14 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order in which a newcomer meets them."""
         return list(COMMANDS)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; who reads its output may leave, as `head` does, and that is no fault."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would exit with 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import the command."""
@@ -98,9 +107,6 @@ def main() -> Any:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     except (NotConnected, BrokerError, RegistryError) as error:
         say(f"doa: {error}")
         sys.exit(UNREACHABLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from streams.errors import StreamsError
@@ -20,7 +21,7 @@ def instant_ms(text: str, said: str = "") -> int:
     >>> instant_ms("2013-03-01T00:00-05:00") - instant_ms("1362096000000")
     18000000
     """
-    if text.isdigit():
+    if re.fullmatch(r"\d{1,15}", text):
         return int(text)
     try:
         moment = datetime.fromisoformat(text)
@@ -30,4 +31,4 @@ def instant_ms(text: str, said: str = "") -> int:
         ) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1_000)
+    return max(int(moment.timestamp() * 1_000), 0)

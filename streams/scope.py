@@ -43,6 +43,7 @@ class Scope:
     """The names of one stream, each with how it is read of a record.
 
     `wholes` are records within the record: a column may show one, a filter names its fields.
+    `fields` are the plain names of all that is in a value, in order.
     `open` is a topic that no loaded package declares: below `value` it may have any field.
     `hidden` are names that a column shows masked and a filter may not use, by sensitivity.
     """
@@ -50,6 +51,7 @@ class Scope:
     topic: str
     names: dict[str, Getter]
     wholes: dict[str, Getter] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
     open: bool = False
     hidden: dict[str, str] = field(default_factory=dict)
 
@@ -65,6 +67,11 @@ class Scope:
             return partial(_field, name.removeprefix(f"{VALUE}."))
         raise UnknownName(f"{self.unknown(name)}; doa catalog show {self.topic} lists its fields")
 
+    def of_value(self, name: str) -> bool:
+        """Whether a column is one of the value, not what the record says of itself."""
+        getter = self.column(name)
+        return isinstance(getter, partial) and getter.func is _field
+
     def unknown(self, name: str) -> str:
         """Say that there is no such name, and which are like it."""
         if self.open:
@@ -74,7 +81,8 @@ class Scope:
             )
         plain = [n for n in (*self.names, *self.wholes) if not n.startswith(("value.", "record."))]
         near = difflib.get_close_matches(name, plain, NEAR_MAX)
-        near += [n for n in plain if n.endswith(f".{name}") and n not in near][:NEAR_MAX]
+        last = difflib.get_close_matches(name, [n.rsplit(".", 1)[-1] for n in plain], NEAR_MAX)
+        near += [n for n in plain if n.rsplit(".", 1)[-1] in last and n not in near][:NEAR_MAX]
         perhaps = f"; perhaps: {', '.join(near)}" if near else ""
         return f"{name!r} is no field of {self.topic}{perhaps}"
 
@@ -88,15 +96,16 @@ def scope_of(topic: str, record: RecordClass | None, masks: Masks) -> Scope:
     if record is None:
         return Scope(topic, {**names, VALUE: _value}, open=True, hidden=hidden)
     wholes: dict[str, Getter] = {}
-    kinds = masks.kinds(topic)
-    for path, leaf in paths(linked(avro_schema(record))):
+    kinds, declared = masks.kinds(topic), list(paths(linked(avro_schema(record))))
+    for path, leaf in declared:
         getter = partial(_field, path)
         for name in (path, f"{VALUE}.{path}"):
             (names if leaf else wholes)[name] = getter
             hidden.pop(name, None)  # a plain name is the field
             if path in kinds:
                 hidden[name] = kinds[path]
-    return Scope(topic, names, wholes, hidden=hidden)
+    fields = tuple(path for path, leaf in declared if leaf)
+    return Scope(topic, names, wholes, fields, hidden=hidden)
 
 
 def paths(schema: Any, above: str = "") -> Iterator[tuple[str, bool]]:

@@ -72,13 +72,16 @@ def _starts(
         return dict.fromkeys(ends, 0)
     if start == "end":
         return ends
-    if re.fullmatch(r"-\d+", start):
+    if re.fullmatch(r"-[1-9]\d*", start):
         return {place: _back(cluster, topic, place[1], -int(start)) for place in ends}
     if start.startswith("@"):
         return {**ends, **reader.offsets_at(ends, instant_ms(start[1:], f"--from {start}"))}
     if ID.fullmatch(start):
         return _at_id(cluster, topic, parse_id(start, cluster.settings.prefix))
-    raise BadStart(f"--from {start!r} is none of: beginning, end, -N, @TIME, ID")
+    raise BadStart(
+        f"--from {start!r} is none of: beginning, end, -5 (the last five of each partition), "
+        f"@2013-04-03T10:00 (when they were written), {topic}[0]#17 (an id)"
+    )
 
 
 def _at_id(cluster: Cluster, topic: str, reference: Reference) -> dict[tuple[str, int], int]:

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 import click
 
 from ops.complete import topics
-from ops.connect import connect
-from ops.output import OUTPUT, plain, say
+from ops.connect import connect, home_of
+from ops.outlined import outlined
+from ops.output import say
+from ops.rate_cap import RateCap
 from ops.sensitive import SENSITIVE, may_see
+from ops.tapped import printer
 from streams.expression import Expression, all_hold, parse
 from streams.masking import masks_of
-from streams.outline import outline
 from streams.scope import scope_of
 from streams.settings import Settings
 from streams.shown import Shown
 from streams.tap import tap
-from streams.topology import discover
 
-COLUMNS_SHOWN = 8
-CELL_MAX = 60
+RATE_FOLLOWED = 20  # records a second on a terminal: more scroll by unread
+SHOWN, NOT_MATCHED, NOT_TOLD, NOT_SHOWN, UNDECODABLE = (
+    "shown",
+    "not matched",
+    "of which the filter cannot be told",
+    "not shown",
+    "undecodable",
+)
 
 
 @click.command("tap")
@@ -45,14 +50,28 @@ CELL_MAX = 60
     metavar="EXPRESSION",
     help="Only records for which this holds, in CEL; all must, if several.",
 )
-@click.option("--columns", help="Fields to show, separated by commas.")
+@click.option(
+    "--columns", help="What to show beside id and key: fields, headers.NAME, …, with commas."
+)
 @click.option(
     "--follow/--no-follow",
     default=None,
     help="Wait for new records at the end. [only with --from end]",
 )
+@click.option(
+    "--rate",
+    type=click.IntRange(0),
+    help=f"Show so many a second and count the rest; 0: all. [{RATE_FOLLOWED} when a terminal "
+    "follows, else 0]",
+)
 @SENSITIVE
-@OUTPUT
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    help="How to print the records.",
+)
 @click.pass_obj
 def tap_command(
     packages: tuple[str, ...],
@@ -62,78 +81,74 @@ def tap_command(
     conditions: tuple[str, ...],
     columns: str | None,
     follow: bool | None,
+    rate: int | None,
     sensitive: bool,
     output: str,
 ) -> None:
     """Show the records of TOPIC, decoded: id, key and fields. With `-o json` a JSON document per
-    line.
+    line; with `-o csv` all fields, those of records within as feature.carrier. At the end stderr
+    says how many there were.
 
     Example: doa tap flights.prediction.departed --from beginning -n 5 --where 'probability > 0.9'
     """
-    topology, prefix = discover(packages), Settings().prefix
-    name = topic.removeprefix(prefix)
-    masks = masks_of(outline(topology), may_see(Settings(), sensitive=sensitive))
-    scope = scope_of(name, topology.records.get(name), masks)
+    settings = Settings()
+    known = outlined(packages, home_of(settings))
+    name = topic.removeprefix(settings.prefix)
+    masks = masks_of(known, may_see(settings, sensitive=sensitive))
+    scope = scope_of(name, known.records.get(name), masks)
     expressions = [parse(text, scope) for text in conditions]
-    connection = connect()
-    view = connection.view(topology, sensitive=sensitive)
-    shown = columns.split(",") if columns else None
-    counts = Counter[str]()
-    records = _matching(
-        tap(
-            connection.cluster,
-            view,
-            topic,
-            start=start,
-            follow=start == "end" if follow is None else follow,
-        ),
-        expressions,
-        counts,
-    )
-    header: list[str] | None = None
-    for record in islice(records, limit):
-        if output == "json":
-            click.echo(json.dumps(_document(record, shown), default=_hex))
-        else:
-            fields = shown or list(record.value or {})[:COLUMNS_SHOWN]
-            if fields != header and record.error is None:
-                header = fields
-                click.echo("\t".join(["id", "key", *fields]))
-            click.echo(_line(record, fields))
-        sys.stdout.flush()
-    if counts["failed"]:
-        say(f"{counts['failed']:,} records are left out: the filter cannot be told of them")
+    chosen = None if columns is None else [column.strip() for column in columns.split(",")]
+    show = printer(output, scope, chosen)
+    follows = start == "end" if follow is None else follow
+    if rate is None:
+        rate = RATE_FOLLOWED if follows and sys.stdout.isatty() else 0
+    connection = connect(settings)
+    view = connection.view(known, sensitive=sensitive)
+    cap, counts = RateCap(rate), Counter[str]()
+
+    def idle() -> bool:
+        _tell_missed(cap)
+        return False
+
+    records = tap(connection.cluster, view, topic, start=start, follow=follows, idle=idle)
+    try:
+        for record in islice(_capped(_matching(records, expressions, counts), cap, counts), limit):
+            show(record)
+            sys.stdout.flush()
+            counts[SHOWN] += 1
+            counts[UNDECODABLE] += record.error is not None
+    except KeyboardInterrupt:
+        say(_summary(counts))
+        raise
+    say(_summary(counts))
 
 
 def _matching(
-    records: Iterable[Shown], expressions: list[Expression], counts: Counter[str]
+    records: Iterable[Shown], expressions: Sequence[Expression], counts: Counter[str]
 ) -> Iterator[Shown]:
     for record in records:
         holds = all_hold(expressions, record)
-        counts["failed"] += holds is None
         if holds:
             yield record
+        else:
+            counts[NOT_TOLD if holds is None else NOT_MATCHED] += 1
 
 
-def _document(record: Shown, shown: list[str] | None) -> dict[str, Any]:
-    document = asdict(record)
-    if shown is not None and record.value is not None:
-        document["value"] = {name: record.value.get(name) for name in shown}
-    return document
+def _capped(records: Iterable[Shown], cap: RateCap, counts: Counter[str]) -> Iterator[Shown]:
+    """So many in a second; before the next one is shown it is said how many were left out."""
+    for record in records:
+        if cap.passes(time.monotonic()):
+            _tell_missed(cap)
+            yield record
+        else:
+            counts[NOT_SHOWN] += 1
 
 
-def _line(record: Shown, fields: list[str]) -> str:
-    if record.error is not None:
-        note = record.headers.get("error.message")
-        text = (
-            [f"0x{record.hex}", f"({record.error})"] if note is None else [note, f"0x{record.hex}"]
-        )
-    elif record.value is None:
-        text = ["(tombstone)"]
-    else:
-        text = [plain(record.value.get(f))[:CELL_MAX] for f in fields]
-    return "\t".join([record.id, record.key or "-", *text])
+def _tell_missed(cap: RateCap) -> None:
+    if missed := cap.take_missed():
+        say(f"{missed:,} not shown")
 
 
-def _hex(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
+def _summary(counts: Counter[str]) -> str:
+    told = [NOT_MATCHED, NOT_TOLD, NOT_SHOWN, UNDECODABLE]
+    return ", ".join(f"{counts[n]:,} {n}" for n in (SHOWN, *told) if n == SHOWN or counts[n])

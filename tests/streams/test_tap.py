@@ -12,12 +12,15 @@ from streams.tap import BadStart, _instant
         ("2013-01-01T10:00:00", 1_357_034_400_000),
         ("2013-01-01T11:00:00+01:00", 1_357_034_400_000),
         ("2013-01-01", 1_356_998_400_000),
+        ("1913-01-01", 0),
     ],
 )
 def test_time_is_ms_or_iso_and_in_utc_unless_it_says_otherwise(text: str, expected: int) -> None:
     assert _instant(text) == expected
 
 
-def test_time_that_is_none_is_refused() -> None:
-    with pytest.raises(BadStart, match="--from @noon: neither ms since 1970 nor an ISO 8601 time"):
-        _instant("noon")
+@pytest.mark.parametrize("text", ["noon", "", "-5", "1357034400000.5", "9" * 20])
+def test_time_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(BadStart) as caught:
+        _instant(text)
+    assert str(caught.value) == f"--from @{text}: neither ms since 1970 nor an ISO 8601 time"
