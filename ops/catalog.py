@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
 from ops.connect import Connection
-from schemas.compatibility import reinterpreted, unreadable
 from schemas.rules import extra_of
 from streams.errors import TopologyError
 from streams.finder import number_of
@@ -94,8 +92,8 @@ def declared(topology: Topology, topic: str) -> dict[str, Any]:
         "retention_days": stream.retention_days,
         "compacted": stream.compacted,
         "fields": [asdict(one) for one in fields_of(record)],
-        "written_by": [_named(flow.name, p) for flow, p in topology.writers(record)],
-        "read_by": [_named(flow.name, p) for flow, p in topology.readers(record)],
+        "written_by": [named(flow.name, p) for flow, p in topology.writers(record)],
+        "read_by": [named(flow.name, p) for flow, p in topology.readers(record)],
         "models": models_below(topology, record),
     }
 
@@ -115,7 +113,7 @@ def models_below(topology: Topology, record: RecordClass) -> list[str]:
 
 
 def live(connection: Connection, view: View, topic: str) -> dict[str, Any]:
-    """What is in the cluster and the registry of a stream; samples as the view shows them."""
+    """What is in the cluster of a stream; samples as the view shows them."""
     name = connection.settings.prefix + topic
     newest, rates, count = [], list[float](), 0
     with closing(connection.cluster.log()) as log:
@@ -134,7 +132,6 @@ def live(connection: Connection, view: View, topic: str) -> dict[str, Any]:
         "records": count,
         "records_per_second": round(sum(rates), 1) if rates else None,
         "seconds_since_last": round(time.time() - newest[0][0] / 1_000) if newest else None,
-        "versions": list(_versions(connection, f"{name}-value")),
         "samples": [{"id": s.id, **(s.value or {})} for s in samples],
     }
 
@@ -167,24 +164,6 @@ def _doc(record: RecordClass) -> str:
     return " ".join((record.__doc__ or "").split("\n\n", maxsplit=1)[0].split())
 
 
-def _named(flow: str, processor: AnyProcessor) -> str:
+def named(flow: str, processor: AnyProcessor) -> str:
+    """A processor, as the catalogue calls it."""
     return f"{flow}/{processor.name} ({processor.kind})"
-
-
-def _versions(connection: Connection, subject: str) -> Iterator[dict[str, Any]]:
-    """Each registered schema, and what it means beside the one before it."""
-    before: dict[str, Any] | None = None
-    for version, schema_id, schema in connection.registry.versions(subject):
-        breaks = (
-            [] if before is None else [*unreadable(schema, before), *reinterpreted(schema, before)]
-        )
-        new = {field["name"] for field in schema.get("fields", ())}
-        old = new if before is None else {field["name"] for field in before.get("fields", ())}
-        yield {
-            "version": version,
-            "schema_id": schema_id,
-            "added": sorted(new - old),
-            "removed": sorted(old - new),
-            "breaks": breaks,
-        }
-        before = schema

@@ -59,7 +59,7 @@ def reinterpreted(after: Any, before: Any) -> list[str]:
         for name in ("key", "event_time")
         if name in before and after.get(name) != before[name]
     ]
-    new, old = _fields_of(after), _fields_of(before)
+    new, old = fields_of(after), fields_of(before)
     for path, field in new.items():
         units = (old.get(path, field).get("unit"), field.get("unit"))
         if units[0] != units[1] and units[0] is not None:
@@ -189,14 +189,14 @@ def _linked(schema: Any, namespace: str, names: dict[str, Any]) -> Any:
     return linked
 
 
-def _fields_of(schema: Any, at: str = "") -> dict[str, dict[str, Any]]:
+def fields_of(schema: Any, at: str = "") -> dict[str, dict[str, Any]]:
     """All fields by path, those of nested records under the field that defines them."""
     found: dict[str, dict[str, Any]] = {}
     for field in schema["fields"]:
         path = _path(at, field["name"])
         found[path] = field
         for nested in _records_in(field["type"]):
-            found |= _fields_of(nested, path)
+            found |= fields_of(nested, path)
     return found
 
 

@@ -73,7 +73,20 @@ def stream_is_shown(system: Any, start: Callable[..., Any]) -> None:
     grown = {"name": "gate", "type": ["null", "string"], "default": None, "doc": "Gate."}
     registry.register(subject, {**schema, "fields": [*schema["fields"], grown]})
     second = shown(start)["versions"][1]
-    assert (second["added"], second["removed"], second["breaks"]) == (["gate"], [], [])
+    assert second["changes"] == [
+        {
+            "field": "gate",
+            "what": "field 'gate' was added, with a default",
+            "effect": "none",
+            "readers": [],
+            "models": [],
+        }
+    ]
+    declared = shown(start)["versions"][2]  # which lacks the field that was registered
+    assert (declared["version"], declared["schema_id"]) == ("declared", None)
+    assert [change["what"] for change in declared["changes"]] == [
+        "field 'gate' was removed; readers before get its default"
+    ]
     registry._client.delete_version(subject, 2)
 
 
