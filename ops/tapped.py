@@ -41,7 +41,7 @@ class _Table:
             names = list(self._columns)
             cells = _cells(record, self._columns.values())
         told = [plain(None if cell is NOTHING else cell)[:CELL_MAX] for cell in cells]
-        if record.value is None and all(cell is NOTHING for cell in cells):
+        if record.value is None and (not cells or NOTHING in cells):
             told = _without_fields(record)
         elif names != self._head:
             self._head = names

@@ -51,8 +51,10 @@ def test_table_tells_why_a_record_has_no_fields(capsys: pytest.CaptureFixture[st
         "toy.event.flight[1]@17\tJFK\t(tombstone)",
         "toy.event.flight[1]@17\tJFK\t(tombstone)",
     ]
-    out = printed(capsys, "table", BROKEN, columns=["headers.trace.id", "delay"])
-    assert out.splitlines()[1:] == ["toy.event.flight[1]@17\tJFK\tab\t-"]
+    out = printed(capsys, "table", BROKEN, columns=["offset", "delay"])
+    assert out.splitlines() == ["toy.event.flight[1]@17\tJFK\t0x00ff\t(TRUNCATED: it ends)"]
+    out = printed(capsys, "table", BROKEN, columns=["headers.trace.id", "offset"])
+    assert out.splitlines()[1:] == ["toy.event.flight[1]@17\tJFK\tab\t17"]
 
 
 def test_no_cell_commands_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
