@@ -10,6 +10,7 @@ import pytest
 
 from ops.tapped import printer
 from streams.masking import Masks
+from streams.outline import outline
 from streams.scope import UnknownName, scope_of
 from streams.shown import Shown
 from tests.streams.test_expression import SCOPE, VALUE, shown
@@ -112,7 +113,7 @@ def test_unknown_column_is_refused_before_anything_is_printed(output: str) -> No
 def test_no_output_shows_what_is_hidden(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     ran = clinic(ADA)
     ran.publish_raw("clinic.event.visit", b"ada-1815", b"ada-1815")
-    scope = scope_of("clinic.event.visit", Visit, masks_of(CLINIC))
+    scope = scope_of("clinic.event.visit", Visit, masks_of(outline(CLINIC)))
     records = [view(ran).show("clinic.event.visit", 0, s) for s in ran.stored("clinic.event.visit")]
     out = printed(capsys, output, *records, scope=scope)
     assert out.count(json.dumps("‹personal›")[1:-1] if output == "json" else "‹personal›") > 3

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.tap import BadStart, _instant
+from streams.instant import BadInstant, instant_ms
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,13 @@ from streams.tap import BadStart, _instant
     ],
 )
 def test_time_is_ms_or_iso_and_in_utc_unless_it_says_otherwise(text: str, expected: int) -> None:
-    assert _instant(text) == expected
+    assert instant_ms(text) == expected
 
 
 @pytest.mark.parametrize("text", ["noon", "", "-5", "1357034400000.5", "9" * 20])
 def test_time_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(BadStart) as caught:
-        _instant(text)
-    assert str(caught.value) == f"--from @{text}: neither ms since 1970 nor an ISO 8601 time"
+    with pytest.raises(BadInstant) as caught:
+        instant_ms(text, f"--from @{text}")
+    assert str(caught.value) == (
+        f"--from @{text}: neither ms since 1970 nor an ISO 8601 time, as 2013-03-01T12:00"
+    )
