@@ -24,6 +24,7 @@ from streams.plan import Plan
 from streams.processor import Learner
 from streams.shown import View
 from streams.topology import Flow, Topology
+from streams.trace_context import HEADERS
 
 DIFFERENT_MAX = 100  # told in full; all are counted
 FIELDS_MAX = 5
@@ -218,6 +219,8 @@ def _difference(stored: Stored, origin: Origin, made: Stored, derived: Origin) -
         return "input: it names other parents"
     if origin.model_version != derived.model_version:
         return "model: it names another version"
-    if stored.key == made.key and (stored.value or b"")[5:] == (made.value or b"")[5:]:
-        return None
-    return "value: the same input, model and code lead to another"
+    if stored.key != made.key or (stored.value or b"")[5:] != (made.value or b"")[5:]:
+        return "value: the same input, model and code lead to another"
+    if any(stored.headers.get(name) != made.headers.get(name) for name in HEADERS):
+        return "trace: it bears another trace context than what it was made from"
+    return None

@@ -14,6 +14,7 @@ from schemas.internal import Redrive
 from streams.errors import DataError
 from streams.merge import Input, Stored
 from streams.partition import partition_of
+from streams.trace_context import HEADERS
 
 if TYPE_CHECKING:
     from schemas.record import Record
@@ -55,6 +56,7 @@ class Letter:
     cause: Cause
     key: bytes | None
     value: bytes | None
+    trace: dict[str, bytes]  # the headers of its trace context, if it has one
 
     @property
     def topic(self) -> str:
@@ -232,6 +234,7 @@ def letter_of(name: str, partition: int, stored: Stored) -> Letter:
         cause=cause,
         key=stored.key,
         value=stored.value,
+        trace={name: stored.headers[name] for name in HEADERS if name in stored.headers},
     )
 
 

@@ -81,12 +81,13 @@ class Driver:
 
     # --- producers and readers
 
-    def publish(self, record: Record) -> None:
+    def publish(self, record: Record, **headers: bytes) -> None:
         """Append an event, as a foreign producer would."""
         stream = stream_of(type(record))
         key = getattr(record, stream.key)
         value = self.plan.codec(type(record)).encode(record)
-        self.publish_raw(stream.topic, key.encode(), value, partition_of(key, self.partitions))
+        partition = partition_of(key, self.partitions)
+        self.publish_raw(stream.topic, key.encode(), value, partition, **headers)
 
     def publish_raw(
         self,
@@ -131,7 +132,8 @@ class Driver:
         codec = self.plan.inputs[self.plan.redrive].codec
         for letter in letters:
             value = codec.encode(letter.redrive(verb, APPENDED_MS))
-            self.publish_raw(self.flow.redrive, letter.key, value, letter.target(self.partitions))
+            partition = letter.target(self.partitions)
+            self.publish_raw(self.flow.redrive, letter.key, value, partition, **letter.trace)
         self.process()
         return self
 

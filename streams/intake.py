@@ -12,6 +12,7 @@ from streams.merge import NO_TIME, Input, Stored
 from streams.partition import partition_of
 from streams.plan import InputPlan, Plan
 from streams.redriven import Again, address_of
+from streams.trace_context import context_of
 
 
 def intake(plan: Plan, partition: int, partitions: int, source: int, stored: Stored) -> Input:
@@ -35,7 +36,10 @@ def intake(plan: Plan, partition: int, partitions: int, source: int, stored: Sto
             )
     except DataError as error:
         record, time_ms = error, NO_TIME
-    return Input(source, offset, time_ms, record, key, value, appended_ms, headers.get(HEADER))
+    if not headers:
+        return Input(source, offset, time_ms, record, key, value, appended_ms)
+    header, context = headers.get(HEADER), context_of(headers)
+    return Input(source, offset, time_ms, record, key, value, appended_ms, header, context=context)
 
 
 def _check_key(
@@ -60,6 +64,7 @@ def _redriven(plan: Plan, partition: int, partitions: int, stored: Stored) -> In
     item = Input(
         plan.redrive, stored.offset, NO_TIME, None, stored.key, stored.value, stored.appended_ms
     )
+    item.context = context_of(stored.headers)
     try:
         asked = plan.inputs[plan.redrive].codec.decode(stored.value)
     except DataError as error:
@@ -72,7 +77,7 @@ def _redriven(plan: Plan, partition: int, partitions: int, stored: Stored) -> In
         if address.source >= 0:
             inner = Stored(stored.offset, asked.key, asked.value, {}, stored.appended_ms)
             found = intake(plan, partition, partitions, address.source, inner)
-            return replace(found, source=plan.redrive, again=again)
+            return replace(found, source=plan.redrive, again=again, context=item.context)
         record = address.codec.decode(asked.value)
     except DataError as error:
         return replace(item, record=error, again=Again(asked))

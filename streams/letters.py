@@ -154,13 +154,14 @@ class _Desk:
         self._settings = cluster.settings
         self._partitions = cluster.partitions()[self._topic]
         self._producer: Any = cluster.producer(self._topic)
-        self._waiting: list[tuple[int, bytes | None, bytes]] = []
+        self._waiting: list[tuple[int, bytes | None, bytes, list[tuple[str, bytes]]]] = []
         self._bytes = 0
 
     def write(self, letter: Letter, verb: str) -> None:
         """Ask for a letter; what was asked for is committed when there is enough of it."""
         value = self._codec.encode(letter.redrive(verb, time.time_ns() // 1_000_000))
-        self._waiting.append((letter.target(self._partitions), letter.key, value))
+        partition, headers = letter.target(self._partitions), list(letter.trace.items())
+        self._waiting.append((partition, letter.key, value, headers))
         self._bytes += len(value)
         full = len(self._waiting) >= self._settings.redrive_records_max
         if full or self._bytes >= self._settings.batch_bytes_max:
@@ -173,8 +174,8 @@ class _Desk:
         with translated("begin_transaction"):
             self._producer.begin_transaction()
         with translated("produce"):
-            for partition, key, value in self._waiting:
-                put(self._producer, self._topic, value, key, partition)
+            for partition, key, value, headers in self._waiting:
+                put(self._producer, self._topic, value, key, partition, headers=headers)
         with translated("commit_transaction"):
             self._producer.commit_transaction(self._settings.commit_timeout_s)
         self._waiting, self._bytes = [], 0

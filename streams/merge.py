@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 from streams.errors import Asked, RegistryError, Unregistered
+from streams.trace_context import Context
 
 NO_TIME = -1  # what cannot be decoded has no event time: it is taken as soon as it is the head
 
@@ -33,7 +34,8 @@ class Stored(NamedTuple):
 @dataclass(slots=True)
 class Input:
     """One record of one input, decoded or not. `record` is a DataError when it cannot be
-    processed. `again` is set when it is a dead letter that is taken again.
+    processed. `again` is set when it is a dead letter that is taken again, `context` when it is
+    traced from outside.
     """
 
     source: int
@@ -45,6 +47,7 @@ class Input:
     appended_ms: int
     header: bytes | None = None
     again: Any = None
+    context: Context | None = None
 
 
 class Merge:

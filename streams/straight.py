@@ -21,6 +21,7 @@ from streams.lineage import HEADER
 from streams.merge import Stored
 from streams.partition import partition_of
 from streams.steps import Step, TransformStep
+from streams.trace_context import context_of, mark
 from streams.varint import varint
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ class Straight:
             except Exception:
                 break
             unit.time_ms = max(unit.time_ms, time_ms)
+            before = len(unit.outputs)
             unit.write(step, encoded, self._tail + parent)
+            if headers and (context := context_of(headers)) is not None:
+                mark(unit, context, before)
             ended = perf_counter_ns()
             step.nanoseconds += ended - began
             taken += 1

@@ -38,6 +38,7 @@ from streams.straight import straight_inputs
 from streams.tables import Trigger
 from streams.taken import Taken
 from streams.topology import stream_of
+from streams.trace_context import take_in_context
 from streams.varint import varint
 
 STATE_HEADER = "doa-state"
@@ -56,12 +57,11 @@ class Unit:
         self, plan: Plan, partition: int, partitions: int, offset_hint: Any = None
     ) -> None:
         self.plan = plan
-        self.partition = partition
-        self.partitions = partitions
+        self.partition, self.partitions = partition, partitions
         self.offset_hint = offset_hint or (lambda topic: 0)
         self.time_ms = 0
         self.outputs: list[Output] = []
-        self.bytes_out = 0
+        self.bytes_out = self.expired_to = 0  # outputs before it are those of what expired
         self.records_in = self.records_out = 0
         self.timers: list[tuple[int, str, int, int]] = []
         self.refused: dict[tuple[str, bytes], DataError] = {}
@@ -109,6 +109,8 @@ class Unit:
         """Run one input record through all processors, to the end. False when so much expires
         before it that a transaction may end first: it is to be given again then.
         """
+        if item.context is not None:
+            return take_in_context(self, item)
         source, record = item.source, item.record
         self.item, self.changed = item, True
         if isinstance(record, DataError):
@@ -166,6 +168,7 @@ class Unit:
             step.expire(i, key, deadline)
             if self._queue:
                 self.drain()
+            self.expired_to = len(self.outputs)
             expired, last = expired + 1, deadline
         self.time_ms = time_ms
         return True

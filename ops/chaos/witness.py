@@ -16,6 +16,7 @@ from streams.errors import BrokerError
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
 from streams.reader import Reader
+from streams.trace_context import HEADERS
 
 FETCH_RECORDS = 2_000
 FETCH_S = 0.05
@@ -34,11 +35,14 @@ Contents = dict[Place, list[Seen]]
 
 
 def seen(stored: Stored, model: bool) -> Seen:
-    """What is compared: key, value, id and parents. A model's bytes differ from run to run."""
+    """What is compared: key, value, id, parents, trace context. A model's bytes differ from run to
+    run.
+    """
     header = stored.headers.get(HEADER)
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     value = b"" if stored.value is None or model else stored.value
-    for part in (stored.key or b"", value, header or b""):
+    trace = [stored.headers.get(name, b"") for name in HEADERS]
+    for part in (stored.key or b"", value, header or b"", *trace):
         digest.update(len(part).to_bytes(4, "big") + part)
     if header is not None:
         number = header_number(header)

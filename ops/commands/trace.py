@@ -20,6 +20,7 @@ from streams.finder import Finder, parse_id
 from streams.outline import Outline
 from streams.topology import discover, stream_of
 from streams.trace import Node, Trace, Tracer
+from streams.trace_context import context_of
 
 
 @click.command("trace")
@@ -136,6 +137,9 @@ def _line(node: Node, outline: Outline) -> str:
         told.append(f"{shown.headers['error.class']}: {shown.headers.get('error.message', '')}")
     if shown.schema_id is not None:
         told.append(f"schema {shown.schema_id}")
+    context = context_of({name: text.encode() for name, text in shown.headers.items()})
+    if context is not None:
+        told.append(f"trace {context.trace_id.decode()}")
     if shown.error is not None:
         told.append(f"({shown.error})")
     return plain("  ".join(told))

@@ -27,6 +27,7 @@ from streams.varint import varint
 PARTITION, PARTITIONS = 0, 2
 APPENDED_MS = 1_000_000_000
 HOURS_24 = 24 * 3_600_000
+TOLD = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 HERE = [f"k{n}" for n in range(40) if partition_of(f"k{n}", PARTITIONS) == PARTITION]
 ELSEWHERE = next(f"k{n}" for n in range(40) if partition_of(f"k{n}", PARTITIONS) != PARTITION)
 
@@ -119,6 +120,12 @@ USUAL: dict[str, Any] = {
     "header": lambda n: stored(
         n, plain(n), headers={HEADER: pack_header(7 * n, bytes(8), b"\0", 0, b"")}
     ),
+    "traced": lambda n: stored(n, plain(n, asks="two"), headers={"traceparent": TOLD}),
+    "traced, derived": lambda n: stored(
+        n,
+        plain(n),
+        headers={HEADER: pack_header(7 * n, bytes(8), b"\0", 0, b""), "traceparent": TOLD},
+    ),
     "header of another": lambda n: stored(n, plain(n), headers={HEADER: b"?", "x": b""}),
 }
 
@@ -178,7 +185,7 @@ def same(hops: list[Stored], others: list[Stored] | None = None, most: int = NO_
 
 def test_usual_records_are_taken_in_one_run() -> None:
     hops = [make(n) for n, make in enumerate([USUAL["one"], *USUAL.values(), USUAL["one"]])]
-    assert same(hops).runs == [7]
+    assert same(hops).runs == [9]
 
 
 @pytest.mark.parametrize("name", ODD)

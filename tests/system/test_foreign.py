@@ -14,10 +14,12 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from streams.lineage import HEADER, unpack_header
+from streams.trace_context import span_of
 
 pytestmark = pytest.mark.broker
 
 PARTITIONS = 4
+TRACED = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ANSWER_S = 10  # else the client waits for ever, and a registry may owe an answer
 DEPARTURE = {
     "flight_id": "2013-07-01.UA.1.EWR",
@@ -51,7 +53,7 @@ def test_foreign_departure_gets_a_prediction_that_a_foreign_reader_reads(
         producer = Producer(
             {"bootstrap.servers": settings.bootstrap, "partitioner": "murmur2_random"}
         )
-        producer.produce(event, value, "EWR")
+        producer.produce(event, value, "EWR", headers={"traceparent": TRACED})
         producer.flush()
 
         prediction = f"{namespace}.flights.prediction.departed"
@@ -82,6 +84,8 @@ def test_foreign_departure_gets_a_prediction_that_a_foreign_reader_reads(
     origin = unpack_header(dict(found.headers())[HEADER], names)
     assert str(origin.parents[0]) == "flights.feature.departed[3]#0"
     assert (origin.processor, origin.model_version) == ("departed", 0)
+    told = dict(found.headers())["traceparent"]
+    assert told == TRACED.replace(b"00f067aa0ba902b7", span_of("flights.prediction.departed[3]#0"))
 
 
 def unless_late(ask: Callable[[], Any]) -> Any:
