@@ -30,6 +30,7 @@ COMMANDS = {
     "check": "ops.commands.look:check",
     "graph": "ops.commands.look:graph",
     "catalog": "ops.commands.catalog:catalog",
+    "describe": "ops.commands.describe:describe",
     "tap": "ops.commands.tap:tap_command",
     "trace": "ops.commands.trace:trace",
     "verify": "ops.commands.verify:verify",
