@@ -38,6 +38,7 @@ DOORS = {
     "cel_expr_python": ("streams/expression.py",),
     "pickle": ("streams/unpickle.py",),
     "scipy": ("ops/backtest/paired.py",),
+    "openlineage": ("ops/openlineage.py",),
 }
 FOREIGNERS = ("tests/", "ops/bench/", "ops/examples/")  # they play foreign producers and peers
 VAGUE_FILES = {

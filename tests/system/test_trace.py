@@ -64,6 +64,7 @@ def test_live_run_with_two_workers_and_a_kill_is_traced_and_verified(
     prediction_is_explained(served, start)
     event_is_followed(served, start)
     graph_ran_as_it_is_declared(system, start)
+    run_is_told_to_catalogues(len(history), start)
     what_is_not_there_is_told(start)
 
 
@@ -155,6 +156,16 @@ def prediction_of_the_last_example(system: Any) -> str:
     assert last is not None
     [served] = [str(parent) for parent in view.parents(last) if parent.topic == PREDICTION]
     return served
+
+
+def run_is_told_to_catalogues(count: int, start: Callable[..., Any]) -> None:
+    ended, out, error = start("describe", "openlineage", "flights").wait()
+    assert (ended, error) == (0, "")
+    told = [json.loads(line) for line in out.splitlines()]
+    runs = [e for e in told if e.get("eventType") and e["job"]["name"] == "flights"]
+    assert [run["eventType"] for run in runs] == ["START", "RUNNING"], "a kill begins no run"
+    statistics = [i["inputFacets"]["inputStatistics"]["rowCount"] for i in runs[1]["inputs"]]
+    assert sum(statistics) == count
 
 
 def record_is_tapped_and_verified(system: Any, served: str, start: Callable[..., Any]) -> None:
