@@ -189,7 +189,19 @@ def _about_run(run: Run) -> dict[str, Any]:
         "tags": facets.tags_run.TagsRunFacet(
             [tag(name, value, INTEGRATION) for name, value in told], **_BY
         ),
+        **_settings(run),
     }
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Those that were last in force, of the ones that differ from their defaults; nothing where its
+    journal does not say.
+    """
+    if not run.settings:
+        return {}
+    parameters = facets.execution_parameters_run
+    told = [parameters.ExecutionParameter(n, value=v) for n, v in run.settings[-1].items()]
+    return {"executionParameters": parameters.ExecutionParametersRunFacet(told, **_BY)}
 
 
 def _about_stream(record: RecordClass) -> dict[str, Any]:

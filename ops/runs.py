@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
+from ops.connect import Connection
 from streams.plan import Plan
 from streams.restore import Log
+from streams.topology import Topology
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Stretch:
     began_ms: int  # when its first entry was appended
     ended_ms: int
     taken: Counter[str] = field(default_factory=Counter)  # records, by topic without namespace
+    settings: list[dict[str, str]] = field(default_factory=list)  # each once, in order
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,26 @@ class Run:
         """Records that it took, by topic."""
         return sum((stretch.taken for stretch in self.stretches), Counter())
 
+    @property
+    def settings(self) -> list[dict[str, str]]:
+        """Settings that differed from their defaults, the latest last; empty when its journal says
+        nothing of them, as an older version's.
+        """
+        found: list[dict[str, str]] = []
+        for stretch in sorted(self.stretches, key=lambda s: s.ended_ms):
+            found = [one for one in found if one not in stretch.settings] + stretch.settings
+        return found
+
+
+def all_runs(connection: Connection, topology: Topology) -> Iterator[Run]:
+    """The runs of all flows that have a journal in the cluster."""
+    counts = connection.cluster.partitions()
+    for flow in topology.flows.values():
+        if flow.steps:
+            plan = Plan(flow, connection.registry, connection.settings.namespace)
+            with closing(connection.cluster.log()) as log:
+                yield from runs_of(plan, log, counts.get(plan.topic(flow.journal), 0))
+
 
 def runs_of(plan: Plan, log: Log, partitions: int) -> list[Run]:
     """All runs of a flow, the first one first."""
@@ -96,6 +120,8 @@ def _stretches(plan: Plan, log: Log, partition: int) -> Iterator[Stretch]:
                 yield current
             current = Stretch(entry.code_version, partition, at, at, now_ms, now_ms)
         current.last, current.ended_ms = at, now_ms
+        if entry.settings is not None and entry.settings not in current.settings[-1:]:
+            current.settings.append(entry.settings)
         for which, count in zip(entry.runs[::2], entry.runs[1::2], strict=True):
             current.taken[entry.inputs[which]] += count
     if current is not None:

@@ -32,6 +32,7 @@ FIELDS_MAX = 5
 FOREIGN_N = -1  # the number of a record without one
 Wanted = dict[tuple[str, int], list[Stored]]  # of one partition: topic without namespace, and n
 Drawn = dict[int, Wanted]
+Changed = tuple[tuple[str, str], ...]  # settings that differed from their defaults
 
 
 class CannotVerify(StreamsError):
@@ -47,6 +48,7 @@ class Verdict:
     different: list[dict[str, Any]] = field(default_factory=list)
     other_code: bool = False  # whether the flow was run by another version up to here
     codes: Counter[str] = field(default_factory=Counter)  # records by the version of their code
+    settings: Counter[Changed] = field(default_factory=Counter)  # records by those of their run
 
     def differs(self, record: str, what: str, **details: Any) -> None:
         """Note a record that is not what the log leads to."""
@@ -138,14 +140,19 @@ class Verifier:
         told: Callable[[], None],
     ) -> None:
         """Take the input of a unit again, in the order of its journal, until all was derived."""
+        under: Changed = ()
         try:
             for entry, outputs in replay_journal(self._plan, log, partition, self._partitions):
+                if entry.settings is not None:
+                    under = tuple(sorted(entry.settings.items()))
+                before = verdict.codes.total()
                 verdict.other_code |= entry.code_version != self._plan.flow.code_version
                 for topic, key, value, headers in outputs:
                     if topic in self._names:
                         data = key.encode() if isinstance(key, str) else key
                         made = Stored(-1, data, value, dict(headers))
                         self._compare(self._names[topic], partition, made, wanted, verdict)
+                verdict.settings[under] += verdict.codes.total() - before
                 told()
                 if not wanted:
                     return

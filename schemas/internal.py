@@ -39,6 +39,11 @@ class JournalEntry(Record):
         unit="ms",
         default=-1,
     )
+    settings: dict[str, str] | None = field(
+        "Settings that differ from their defaults, in the first entry of a worker that took the "
+        "unit over; null in those that follow it.",
+        default=None,
+    )
 
 
 class Redrive(Record):

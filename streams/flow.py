@@ -44,6 +44,7 @@ from streams.moment import take_for_a_moment
 from streams.plan import Plan
 from streams.progress import Progress
 from streams.restore import expectation, restore
+from streams.settings import recorded
 from streams.stable_ends import StableEnds
 from streams.tally import Tally
 from streams.tolerance import Watches
@@ -323,6 +324,7 @@ class FlowLoop:
             for n in numbers:
                 unit = Unit(self.plan, n, self.partitions, partial(self._stable_ends.at_most, n))
                 restore(unit, log)
+                unit.taken.settings = recorded(self.settings)
                 unit.refused = self.refused
                 unit.letters.watch = self.watches.of(n)
                 self.units[n] = unit

@@ -88,6 +88,7 @@ def _transactions(
                     pass  # given again until all has expired that falls due before it
                 starts[which] = -1
         unit.advance(entry.time_ms)
+        unit.taken.settings = entry.settings
         yield Replayed(entry, unit.flush())
 
 

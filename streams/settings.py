@@ -5,10 +5,25 @@ Each can be set in the environment as `DOA_<NAME>`, for instance `DOA_BOOTSTRAP=
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# They say where things are and who asks, not how a flow runs; some are credentials.
+UNRECORDED = frozenset(
+    {
+        "bootstrap",
+        "home",
+        "registry_password",
+        "registry_url",
+        "registry_user",
+        "sasl_password",
+        "sasl_username",
+        "ssl_ca_location",
+    }
+)
 
 
 class Settings(BaseSettings):
@@ -80,6 +95,32 @@ class Settings(BaseSettings):
     def prefix(self) -> str:
         """What the names of all our topics and groups begin with in the cluster."""
         return prefix_of(self.namespace)
+
+
+def recorded(settings: Settings) -> dict[str, str]:
+    """Settings that differ from their defaults, as a run writes them into its journal.
+
+    >>> recorded(Settings(batch_records_max=50, sasl_password="hidden"))["batch_records_max"]
+    '50'
+    """
+    fields = Settings.model_fields
+    changed = {n: getattr(settings, n) for n in fields if getattr(settings, n) != fields[n].default}
+    return {
+        name: str(value)
+        for name, value in changed.items()
+        if name not in UNRECORDED and not isinstance(value, SecretStr)
+    }
+
+
+def in_words(changed: Mapping[str, str]) -> str:
+    """Recorded settings, each beside its default; one that is no more stands alone.
+
+    >>> in_words({"batch_records_max": "50", "former": "1"})
+    'batch_records_max 50 (default 5000), former 1'
+    """
+    fields = Settings.model_fields
+    told = {n: f" (default {fields[n].default})" if n in fields else "" for n in changed}
+    return ", ".join(f"{name} {value}{told[name]}" for name, value in changed.items())
 
 
 def prefix_of(namespace: str) -> str:

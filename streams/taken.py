@@ -12,6 +12,7 @@ class Taken:
         self._inputs = inputs
         self.runs: list[int] = []
         self.starts = [-1] * len(inputs)
+        self.settings: dict[str, str] | None = None  # of a run that begins here; see `JournalEntry`
         self.reached: dict[int, int] = {}  # by input: the offset after the last record
 
     def note(self, source: int, offset: int) -> None:
@@ -39,4 +40,5 @@ class Taken:
             starts=self.starts,
             runs=self.runs,
             time_ms=time_ms,
+            settings=self.settings,
         )

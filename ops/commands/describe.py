@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,10 @@ import click
 
 from ops.asyncapi import document
 from ops.complete import flows
-from ops.connect import Connection, NotConnected, connect
+from ops.connect import NotConnected, connect
 from ops.output import print_json, say
-from ops.runs import Run, runs_of
+from ops.runs import Run, all_runs
 from streams.errors import StreamsError
-from streams.plan import Plan
 from streams.settings import Settings
 from streams.topology import Topology, discover
 from streams.validation import checked
@@ -71,7 +69,7 @@ def openlineage(packages: tuple[str, ...], flow: str | None, target: str | None)
     broker = settings.bootstrap or NOWHERE
     try:
         connection = connect(settings)
-        broker, ran = connection.cluster.bootstrap, list(_runs(connection, topology))
+        broker, ran = connection.cluster.bootstrap, list(all_runs(connection, topology))
     except NotConnected as error:
         say(f"only what is declared: {error}")
     told = list(_told(Teller(topology, broker.split(",")[0], settings.namespace), topology, ran))
@@ -92,15 +90,6 @@ def _named(topology: Topology, flow: str | None) -> Topology:
     if flow is None:
         return topology
     return Topology({flow: topology.flow(flow)}, topology.code_version, topology.packages)
-
-
-def _runs(connection: Connection, topology: Topology) -> Iterator[Run]:
-    counts = connection.cluster.partitions()
-    for flow in topology.flows.values():
-        if flow.steps:
-            plan = Plan(flow, connection.registry, connection.settings.namespace)
-            with closing(connection.cluster.log()) as log:
-                yield from runs_of(plan, log, counts.get(plan.topic(flow.journal), 0))
 
 
 def _told(teller: Teller, topology: Topology, ran: list[Run]) -> Iterator[object]:

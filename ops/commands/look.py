@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,11 +14,14 @@ from ops.complete import flows
 from ops.debts import changed_settings, debts
 from ops.output import OUTPUT, print_json, say
 from streams import graph as drawing
-from streams.errors import TopologyError
+from streams.errors import TopologyError, Unregistered
 from streams.graph import Edge
-from streams.settings import Settings
+from streams.settings import Settings, in_words
 from streams.topology import Topology, discover
 from streams.validation import checked, validate
+
+if TYPE_CHECKING:
+    from ops.runs import Run
 
 DECLARED, OBSERVED = "declared", "observed"
 DIFF, DIFF_WORDS_MAX = "diff", 3
@@ -34,7 +38,7 @@ def check(packages: tuple[str, ...], live: bool, output: str) -> None:
     streams that nobody reads, and settings that were changed are told as well.
 
     With --live: other partitions or settings than were applied, weaker compatibility, topics,
-    readers and writers that nothing declares.
+    readers and writers that nothing declares. Settings under which flows were last run are told.
 
     Example: doa check --live
     """
@@ -42,8 +46,9 @@ def check(packages: tuple[str, ...], live: bool, output: str) -> None:
     problems = validate(topology)
     owed = [] if problems else debts(topology)
     changed = changed_settings(Settings())
+    ran: list[Run] = []
     if live and not problems:
-        problems = _live(topology)
+        problems, ran = _live(topology)
     if output == "json":
         print_json(
             {
@@ -55,6 +60,7 @@ def check(packages: tuple[str, ...], live: bool, output: str) -> None:
                     name: {"value": value, "default": default}
                     for name, (value, default) in changed.items()
                 },
+                **({"ran": {run.flow: _last(run) for run in ran}} if live else {}),
             }
         )
     else:
@@ -71,17 +77,36 @@ def check(packages: tuple[str, ...], live: bool, output: str) -> None:
             click.echo(line)
         for name, (value, default) in changed.items():
             click.echo(f"setting: {name} is {value}; its default is {default}")
+        for run in ran:
+            under = in_words(_last(run)["settings"] or {})
+            if under:
+                click.echo(f"{run.flow} was run under other settings: {under}")
     sys.exit(1 if problems else 0)
 
 
-def _live(topology: Topology) -> list[str]:
+def _last(run: Run) -> dict[str, Any]:
+    """The code of a run, and the settings that it was last taken on with; None if not recorded."""
+    return {
+        "code_version": run.code_version,
+        "settings": run.settings[-1] if run.settings else None,
+    }
+
+
+def _live(topology: Topology) -> tuple[list[str], list[Run]]:
+    """What is not as it was applied; and the last run of each flow."""
     from ops.connect import connect, home_of
     from ops.live import findings, read_lock
+    from ops.runs import all_runs
 
     connection = connect()
     lock = read_lock(home_of(connection.settings) / "streams.lock.json")
     _, undeclared = drawing.differences(drawing.edges(topology), _observed(topology))
-    return findings(connection, topology, lock, undeclared)
+    found = findings(connection, topology, lock, undeclared)
+    try:
+        ran = {run.flow: run for run in all_runs(connection, topology)}
+    except Unregistered as error:  # a newer doa looks at what an older one has applied
+        return [*found, str(error)], []
+    return found, list(ran.values())
 
 
 @click.command()

@@ -18,6 +18,7 @@ from ops.verify import CannotVerify, Verdict, Verifier, flow_of, references
 from streams.finder import ID, Finder, parse_id
 from streams.outline import outline
 from streams.plan import Plan
+from streams.settings import in_words
 from streams.topology import Flow, Topology, discover
 from streams.trace import Tracer
 from streams.validation import checked
@@ -103,6 +104,7 @@ def _meant(topology: Topology, record: str, prefix: str) -> tuple[Flow, list[str
 
 def _tell(verdict: Verdict, flow: Flow, output: str) -> None:
     others = {code: n for code, n in verdict.codes.items() if code != flow.code_version}
+    changed = [(dict(c), n) for c, n in sorted(verdict.settings.items()) if c and n]
     if output == "json":
         print_json(
             {
@@ -111,11 +113,14 @@ def _tell(verdict: Verdict, flow: Flow, output: str) -> None:
                 "different": verdict.different,
                 "code_version": flow.code_version,
                 "other_code": others,
+                "other_settings": [{"settings": c, "records": n} for c, n in changed],
             }
         )
         return
     for code, count in others.items():
         say(f"{count:,} were written by code {code}; the one at hand is {flow.code_version}")
+    for settings, count in changed:
+        say(f"{count:,} were written under other settings: {in_words(settings)}")
     click.echo(f"{verdict.equal:,} of {verdict.checked:,} equal")
     if verdict.different:
         rows = [(d["id"], d["differs"], d.get("fields", "")) for d in verdict.different]

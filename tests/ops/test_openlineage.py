@@ -32,9 +32,9 @@ AT_MS = 1_700_000_000_000
 
 
 class Journal:
-    """Partitions of entries: (when, code, readings taken)."""
+    """Partitions of entries: (when, code, readings taken[, settings])."""
 
-    def __init__(self, *partitions: list[tuple[int, str, int]]) -> None:
+    def __init__(self, *partitions: list[tuple[Any, ...]]) -> None:
         self._partitions = [
             [Stored(7 * n, None, _entry(*rest), {}, AT_MS + at) for n, (at, *rest) in enumerate(p)]
             for p in partitions
@@ -53,7 +53,7 @@ class Journal:
         return runs_of(PLAN, self, len(self._partitions))
 
 
-def _entry(code: str, count: int) -> bytes:
+def _entry(code: str, count: int, settings: dict[str, str] | None = None) -> bytes:
     return PLAN.journal_codec.encode(
         JournalEntry(
             code_version=code,
@@ -61,6 +61,7 @@ def _entry(code: str, count: int) -> bytes:
             starts=[0, 0],
             runs=[0, count, 1, 1],
             time_ms=5,
+            settings=settings,
         )
     )
 
@@ -88,6 +89,20 @@ def test_code_that_comes_back_runs_anew_and_an_empty_journal_has_no_runs() -> No
     versions = [r.code_version for r in Journal([(0, NOW, 1), (1, OLD, 1), (2, NOW, 1)]).runs()]
     assert versions == [NOW, OLD, NOW]
     assert Journal([], []).runs() == []
+
+
+def test_settings_are_those_that_a_run_was_taken_on_with() -> None:
+    few, default = {"batch_records_max": "7"}, dict[str, str]()
+    [run] = Journal(
+        [(0, NOW, 1, few), (1, NOW, 1), (9, NOW, 1, default)], [(2, NOW, 1, few), (3, NOW, 1)]
+    ).runs()
+    assert run.settings == [few, default]
+    [told_last] = [
+        e["run"]["facets"]["executionParameters"]["parameters"]
+        for e in told(Journal([(0, NOW, 1, default), (1, NOW, 1, few)]))[:1]
+    ]
+    assert told_last == [{"key": "batch_records_max", "value": "7"}]
+    assert "executionParameters" not in told(TWICE)[0]["run"]["facets"]
 
 
 def told(journal: Journal, topology: Topology = TIDES) -> list[dict[str, Any]]:

@@ -91,6 +91,25 @@ def test_field_that_may_not_be_seen_is_compared_and_not_shown() -> None:
     assert one["fields"] == {"person": ["‹personal›", "‹personal›"]}
 
 
+def test_trace_context_that_was_tampered_with_is_found() -> None:
+    done = ran(5, None)
+    headers = done.logs[(GUESS, 0)][0].headers
+    tamper(done, GUESS, 0, headers={**headers, "traceparent": b"00-" + b"1" * 32})
+    [one] = verify(done, GUESS).different
+    assert one["differs"] == "trace: it bears another trace context than what it was made from"
+
+
+def test_records_are_counted_by_the_settings_of_their_run() -> None:
+    done = driver(sort, learner(), batch_records=1)
+    for said in (None, {"batch_records_max": "1", "fetch_records": "7"}, {}):
+        done.units[0].taken.settings = said
+        done.run(events(5, None))
+        done.crash()
+    found = verify(done, GUESS)
+    changed = (("batch_records_max", "1"), ("fetch_records", "7"))
+    assert {c: n for c, n in found.settings.items() if n} == {(): 2, changed: 1}
+
+
 def test_key_that_was_tampered_with_is_found() -> None:
     done = ran(5, None)
     tamper(done, GUESS, 0, key=b"y")

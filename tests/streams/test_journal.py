@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.compatibility import unreadable
+from schemas.derive import avro_schema
+from schemas.internal import JournalEntry
 from schemas.record import Record, Stream, field
+from streams.codec import Codec, MemoryRegistry
 from streams.driver import CRASH, Driver
 from streams.journal import InputGone, replay_journal
 from streams.processor import fold, table
@@ -62,6 +66,30 @@ def test_replay_says_what_each_transaction_took() -> None:
     assert taken == [
         ([start, -1, -1], [0, count]) for start, count in ((0, 2), (2, 2), (4, 2), (6, 1))
     ]
+
+
+def test_settings_of_a_run_stand_in_its_first_entry_and_a_replay_writes_them_too() -> None:
+    driver = Driver(Flow("tape", (add,)), batch_records=1)
+    for at_ms, said in enumerate(({}, {"batch_records_max": "1"})):
+        driver.units[0].taken.settings = said
+        driver.run([Event(key="x", at_ms=2 * at_ms + n, amount=1) for n in range(2)])
+        driver.crash()
+    told = [entry.settings for entry, _ in replay_journal(driver.plan, driver, 0, 1)]
+    assert told == [{}, None, {"batch_records_max": "1"}, None]
+    assert redone(driver) == held(driver)
+
+
+def test_entry_of_an_older_version_says_nothing_of_settings() -> None:
+    registry = MemoryRegistry()
+    now = avro_schema(JournalEntry)
+    before = {**now, "fields": [f for f in now["fields"] if f["name"] != "settings"]}
+    number = registry.schema_id("tape-journal-value", before)
+    value = b"\0" + number.to_bytes(4, "big") + b"\x02a\0\0\0\x0a"
+    codec = Codec(JournalEntry, "tape-journal-value", registry)
+    assert codec.decode(value) == JournalEntry(
+        code_version="a", inputs=[], starts=[], runs=[], time_ms=5
+    )
+    assert unreadable(reader=now, writer=before) == []
 
 
 def test_input_that_is_gone_is_named() -> None:

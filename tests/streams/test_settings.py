@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streams.settings import Settings
+from streams.settings import Settings, in_words, recorded
 
 
 def test_environment_sets_what_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,6 +32,29 @@ def test_setting_out_of_its_bounds_is_refused(
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError, match=name.removeprefix("DOA_").lower()):
         Settings()
+
+
+def test_what_a_run_records_names_no_place_and_nobody() -> None:
+    assert recorded(Settings(home=Path("nowhere"))) == {}
+    settings = Settings(
+        bootstrap="broker:9092",
+        registry_url="http://me:secret@registry",
+        registry_user="me",
+        registry_password="secret",
+        sasl_username="me",
+        sasl_password="secret",
+        home=Path("nowhere"),
+        ssl_ca_location="nowhere",
+        batch_records_max=50,
+        sasl_mechanism="PLAIN",
+        stuck_s=1.5,
+    )
+    found = recorded(settings)
+    assert found == {"sasl_mechanism": "PLAIN", "batch_records_max": "50", "stuck_s": "1.5"}
+    assert in_words(found) == (
+        "sasl_mechanism PLAIN (default None), batch_records_max 50 (default 5000), "
+        "stuck_s 1.5 (default 60.0)"
+    )
 
 
 def test_passwords_are_not_shown() -> None:

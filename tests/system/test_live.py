@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
+from schemas.internal import JournalEntry
+
 pytestmark = pytest.mark.broker
 
 TOPIC = "flights.event.departure"
@@ -24,6 +26,20 @@ def test_what_differs_from_what_was_applied_is_told(
     assert "streams.lock.json; run: doa apply" in error
     assert start("apply", "--partitions", "2").wait()[0] == 0
     assert checked(start) == (0, [])
+    journal = f"{system.plan.topic(system.flow.journal)}-value"
+    flow_has_run(system)
+    system.connection.registry._client.delete_subject(journal)
+    assert checked(start) == (
+        1,
+        [
+            f"subject {journal} is gone; run: doa apply",
+            f"{journal} has no such schema in the registry; run: doa apply",
+        ],
+    )
+    assert start("apply", "--partitions", "2").wait()[0] == 0
+    assert checked(start) == (0, [])
+    _, out, _ = start("check", "--live").wait()
+    assert "flights was run under other settings: fetch_records 7 (default 2000)\n" in out
 
     stream_is_shown(system, start)
     cluster, name = system.connection.cluster, system.plan.topic
@@ -55,6 +71,21 @@ def test_what_differs_from_what_was_applied_is_told(
         "writes",
         "flights.feature.planned",
     )
+
+
+def flow_has_run(system: Any) -> None:
+    """Once, under other settings; nothing came of it."""
+    entry = JournalEntry(
+        code_version="0000abcd",
+        inputs=[TOPIC],
+        starts=[-1],
+        runs=[],
+        settings={"fetch_records": "7"},
+    )
+    producer = system.connection.cluster.producer()
+    topic = system.plan.topic(system.flow.journal)
+    producer.produce(topic, system.plan.journal_codec.encode(entry), None, 0)
+    assert producer.flush(20) == 0
 
 
 def stream_is_shown(system: Any, start: Callable[..., Any]) -> None:

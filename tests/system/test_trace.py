@@ -99,6 +99,10 @@ def every_stream_is_derived_again(start: Callable[..., Any]) -> None:
     assert found["different"] == []
     assert found["equal"] == found["checked"] > 1_500
     assert found["other_code"] == {}
+    [under] = found["other_settings"]
+    assert under["records"] == found["checked"]
+    assert under["settings"]["batch_records_max"] == "50"
+    assert "bootstrap" not in under["settings"]
 
 
 def change_is_compared(start: Callable[..., Any]) -> None:
