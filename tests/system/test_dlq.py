@@ -39,6 +39,7 @@ pytestmark = pytest.mark.broker
 
 PARTITIONS, DAY_MS, WAIT_S = 2, 86_400_000, 60.0
 FOLDER = str(Path(__file__).parent)
+TRACED = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class Coins:
@@ -64,7 +65,8 @@ class Coins:
         for event in self.events:
             partition = partition_of(event.purse, PARTITIONS)
             topic = self.plan.inputs[0].topic
-            producer.produce(topic, codec.encode(event), event.purse, partition)
+            headers = {"traceparent": TRACED}
+            producer.produce(topic, codec.encode(event), event.purse, partition, headers=headers)
         assert producer.flush(20) == 0
 
     def close(self) -> None:
@@ -88,6 +90,17 @@ class Coins:
         log, codec = self.connection.cluster.log(), self.plan.codec(kind)
         topic = self.plan.topic(stream_of(kind).topic)
         found = [codec.decode(s.value) for p in range(PARTITIONS) for s in log.records(topic, p)]
+        log.close()
+        return found
+
+    def traces(self, kind: Any) -> Counter[bytes]:
+        """How many records of a stream are of which trace."""
+        log, topic = self.connection.cluster.log(), self.plan.topic(stream_of(kind).topic)
+        found = Counter(
+            stored.headers.get("traceparent", b"")[3:35]
+            for partition in range(PARTITIONS)
+            for stored in log.records(topic, partition)
+        )
         log.close()
         return found
 
@@ -212,6 +225,7 @@ def test_letters_are_taken_again_once_and_a_checker_would_see_it_otherwise(
         until("the clock", system.taken)
         system.check()
         assert len(system.letters()) == len(letters)
+        assert system.traces(system.module.Entry) == {TRACED[3:35]: 400}, "redriven ones, too"
 
         monkeypatch.setattr(Fates, "of", lambda *_: WAITING)  # a redrive that does not look
         assert len(system.redrive(processor="enters").done) == len(letters)
