@@ -9,12 +9,12 @@ import click
 import pytest
 
 from ops.tapped import printer
-from streams.masking import Masks
+from streams.masking import Masks, masks_of
 from streams.outline import outline
 from streams.scope import UnknownName, scope_of
 from streams.shown import Shown
 from tests.streams.test_expression import SCOPE, VALUE, shown
-from tests.streams.test_masking import ADA, CLINIC, clinic, masks_of, view
+from tests.streams.test_masking import ADA, CLINIC, clinic, view
 from tests.system.clinic.flow import Visit
 
 BROKEN = shown(None, error="TRUNCATED: it ends", hex="00ff")
