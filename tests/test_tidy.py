@@ -39,6 +39,7 @@ DOORS = {
     "pickle": ("streams/unpickle.py",),
     "scipy": ("ops/backtest/paired.py",),
     "openlineage": ("ops/openlineage.py",),
+    "pyarrow": ("streams/columns/", "ops/frames.py"),
 }
 FOREIGNERS = ("tests/", "ops/bench/", "ops/examples/")  # they play foreign producers and peers
 VAGUE_FILES = {

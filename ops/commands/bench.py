@@ -167,6 +167,31 @@ def scale(workers: tuple[int, ...], records: int, seconds: float, output: str) -
 
 
 @bench.command()
+@click.option("--records", type=click.IntRange(10_000), default=300_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
+@OUTPUT
+def columns(records: int, rounds: int, output: str) -> None:
+    """A stream as a table of Arrow, against a loop of confluent-kafka and fastavro, by turns.
+
+    Example: doa bench columns --records 100000 -o json
+    """
+    from ops.bench.columns import bench_columns
+
+    with _alone():
+        result = bench_columns(records, rounds)
+    rows = [
+        [
+            name,
+            micros,
+            *result["spread"][name],
+            f"{ratio} x" if (ratio := result["ratios"].get(name)) else "",
+        ]
+        for name, micros in result["us_per_record"].items()
+    ]
+    _tell(result, output, ["side", "us per record", "from", "to", "as fast as the loop"], rows)
+
+
+@bench.command()
 @OUTPUT
 def unit(output: str) -> None:
     """What the runtime costs beside plain code, without Kafka: three ratios, in half a minute.

@@ -1,0 +1,154 @@
+"""The Arrow type of each field of a stream, and which of them a caller may see.
+
+An instant (`timestamp-millis` in Avro) is a timestamp in ms, UTC. Whatever says ms and is none, a
+duration, is an int64. Literals are strings. Every column may be null: a tombstone has no fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from schemas.derive import avro_schema
+from schemas.record import Record
+from schemas.rules import classes_in, extra_of
+from streams.errors import StreamsError
+from streams.topology import stream_of
+
+INSTANT = pa.timestamp("ms", tz="UTC")
+COORDINATES: dict[str, Any] = {  # of every stream, before its fields
+    "_id": pa.string(),
+    "_key": pa.string(),
+    "_partition": pa.int32(),
+    "_offset": pa.int64(),
+    "_appended": INSTANT,
+}
+PARENTS = "_parents"  # only if it is asked for: it costs more than all others
+_PRIMITIVES = {
+    "null": pa.null(),
+    "boolean": pa.bool_(),
+    "int": pa.int64(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "bytes": pa.binary(),
+    "string": pa.string(),
+}
+
+
+class NoSuchColumn(StreamsError):
+    """A column was asked for that a stream does not have, or that the caller may not see."""
+
+
+class Wanted(NamedTuple):
+    """Columns in their order; `masked` says of those that are left out how sensitive they are."""
+
+    schema: pa.Schema
+    masked: dict[str, str]
+
+
+def arrow_type(kind: Any) -> pa.DataType:
+    """The Arrow type of an Avro type as our records have it.
+
+    >>> arrow_type(["null", {"type": "long", "logicalType": "timestamp-millis"}])
+    TimestampType(timestamp[ms, tz=UTC])
+    """
+    if isinstance(kind, list):
+        branches = [branch for branch in kind if branch != "null"]
+        if len(branches) != 1:
+            raise NoSuchColumn(f"{kind} may be of several types; a column has one")
+        return arrow_type(branches[0])
+    if isinstance(kind, str):
+        return _PRIMITIVES[kind]
+    if kind.get("logicalType") == "timestamp-millis":
+        return INSTANT
+    match kind["type"]:
+        case "record":
+            return pa.struct([pa.field(f["name"], arrow_type(f["type"])) for f in kind["fields"]])
+        case "array":
+            return pa.list_(arrow_type(kind["items"]))
+        case "map":
+            return pa.map_(pa.string(), arrow_type(kind["values"]))
+        case "enum":
+            return pa.string()
+        case plain:
+            return arrow_type(plain)
+
+
+def inlined(kind: Any, known: dict[str, Any] | None = None, space: str = "") -> Any:
+    """The same schema, each name of a type replaced by what it stands for.
+
+    >>> hop = {"type": "record", "name": "Hop", "fields": [{"name": "n", "type": "long"}]}
+    >>> both = [{"name": "a", "type": hop}, {"name": "b", "type": ["null", "Hop"]}]
+    >>> whole = inlined({"type": "record", "name": "Way", "fields": both})
+    >>> whole["fields"][1]["type"][1]["fields"]
+    [{'name': 'n', 'type': 'long'}]
+    """
+    known = {} if known is None else known
+    if isinstance(kind, str):
+        if kind in _PRIMITIVES:
+            return kind
+        return known[kind if "." in kind or not space else f"{space}.{kind}"]
+    if isinstance(kind, list):
+        return [inlined(branch, known, space) for branch in kind]
+    if not isinstance(kind["type"], str):
+        return inlined(kind["type"], known, space)
+    if kind["type"] in ("array", "map"):
+        part = "items" if kind["type"] == "array" else "values"
+        return kind | {part: inlined(kind[part], known, space)}
+    if "name" not in kind:
+        return kind
+    space = kind["name"].rpartition(".")[0] or kind.get("namespace") or space
+    name = kind["name"].rpartition(".")[2]
+    fields = [f | {"type": inlined(f["type"], known, space)} for f in kind.get("fields", ())]
+    known[f"{space}.{name}" if space else name] = found = kind | {"fields": fields}
+    return found
+
+
+def wanted_columns(
+    record: type[Record], names: Iterable[str] | None = None, *, sensitive: bool = False
+) -> Wanted:
+    """The columns of a stream: all but `_parents`, or those that are named; NoSuchColumn.
+
+    Fields that are not public, and a key that is made of one, are left out unless `sensitive`.
+    """
+    types = COORDINATES | {PARENTS: pa.list_(pa.string())}
+    types |= {
+        field["name"]: arrow_type(field["type"]) for field in inlined(avro_schema(record))["fields"]
+    }
+    secret = {} if sensitive else _secret(record)
+    if names is None:
+        names = [name for name in types if name != PARENTS and name not in secret]
+    names = list(dict.fromkeys(names))
+    topic = stream_of(record).topic
+    for name in names:
+        if name in secret:
+            raise NoSuchColumn(
+                f"{name} of {topic} is {secret[name]}; ask for sensitive fields to see it"
+            )
+        if name not in types:
+            raise NoSuchColumn(f"{topic} has no column {name!r}; it has {', '.join(types)}")
+    return Wanted(pa.schema([pa.field(name, types[name]) for name in names]), secret)
+
+
+def _secret(record: type[Record]) -> dict[str, str]:
+    """The fields that are not public, and the key, if it is made of one. A field that holds a
+    record is as sensitive as what is in it.
+    """
+    found = {
+        name: kind
+        for name, info in record.model_fields.items()
+        if (kind := _sensitivity(info, record)) != "public"
+    }
+    key = stream_of(record).key
+    return found | ({"_key": found[key]} if key in found else {})
+
+
+def _sensitivity(info: Any, record: type[Record]) -> str:
+    kinds = [str(extra_of(info).get("sensitivity", "public"))]
+    for name, nested in classes_in(record).items():
+        if nested is not record and name in repr(info.annotation):
+            kinds += [_sensitivity(inner, nested) for inner in nested.model_fields.values()]
+    return next((kind for kind in ("personal", "internal") if kind in kinds), "public")
