@@ -35,8 +35,14 @@ class Reading(NamedTuple):
     extent: Extent
     wanted: Wanted
 
-    def batches(self, refused: Callable[[Unreadable], None] | None = None) -> Any:
-        """A RecordBatchReader; `refused` hears of what cannot be decoded, which else raises."""
+    def batches(
+        self,
+        refused: Callable[[Unreadable], None] | None = None,
+        schemas: dict[int, Any] | None = None,
+    ) -> Any:
+        """A RecordBatchReader; `refused` hears of what cannot be decoded, which else raises;
+        `schemas` gets those that records were written by, by their ids.
+        """
         found = batches(
             self.connection.cluster,
             self.connection.registry,
@@ -45,6 +51,7 @@ class Reading(NamedTuple):
             self.wanted,
             names=self.topology.names,
             refused=refused,
+            schemas=schemas,
         )
         return pa.RecordBatchReader.from_batches(self._schema(), self._told(found))
 

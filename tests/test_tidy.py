@@ -40,6 +40,7 @@ DOORS = {
     "scipy": ("ops/backtest/paired.py",),
     "openlineage": ("ops/openlineage.py",),
     "pyarrow": ("streams/columns/", "ops/frames.py"),
+    "pyarrow": ("streams/columns/", "ops/frames.py", "ops/export/"),
 }
 FOREIGNERS = ("tests/", "ops/bench/", "ops/examples/")  # they play foreign producers and peers
 VAGUE_FILES = {

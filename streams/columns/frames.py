@@ -59,7 +59,12 @@ class Frames:
     """Decodes the values of one stream into columns."""
 
     def __init__(
-        self, record: type[Record], registry: Registry, subject: str, schema: pa.Schema
+        self,
+        record: type[Record],
+        registry: Registry,
+        subject: str,
+        schema: pa.Schema,
+        schemas: dict[int, Any] | None = None,
     ) -> None:
         self._stream = stream_of(record)
         self._defaults = {n: _default(info) for n, info in record.model_fields.items()}
@@ -68,6 +73,7 @@ class Frames:
         names = [n for n in schema.names if n not in COORDINATES and n != PARENTS]
         self.schema = pa.schema([schema.field(name) for name in names])
         self._writers: dict[bytes, _Writer | DataError] = {}
+        self._schemas = {} if schemas is None else schemas
 
     def decode(
         self, values: Sequence[bytes | None]
@@ -148,6 +154,7 @@ class Frames:
         written = {field["name"] for field in schema["fields"]}
         absent = {n: self._defaults[n] for n in self.schema.names if n not in written}
         exact = compile_exact(schema, VIEW_VALUES_MAX)
+        self._schemas[schema_id] = schema
         return _Writer(_fast(schema, self.schema), exact, absent)
 
 
@@ -160,15 +167,17 @@ def batches(
     *,
     names: dict[bytes, str] | None = None,
     refused: Callable[[Unreadable], None] | None = None,
+    schemas: dict[int, Any] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The records of an extent, partition by partition, in batches that are the same each time.
 
     `names` are what parents are called (`Topology.names`); `refused` hears of each record that
-    cannot be decoded: without it the first one raises CannotRead.
+    cannot be decoded: without it the first one raises CannotRead. `schemas` gets those that were
+    met, by their ids.
     """
     check_extent(cluster, extent)
     name = cluster.settings.prefix + extent.topic
-    frames = Frames(record, registry, f"{name}-value", wanted.schema)
+    frames = Frames(record, registry, f"{name}-value", wanted.schema, schemas)
     needed = {NEEDED[n] for n in wanted.schema.names if n in NEEDED}
     with closing(Fetch(cluster)) as fetch:
         for partition, (first, end) in sorted(extent.partitions.items()):

@@ -1,0 +1,122 @@
+"""Write a stream to a file and say in a manifest what is in it.
+
+The file appears whole or not at all: it is written beside its place, and renamed. The same bounds
+and columns give the same bytes again (by the same version of pyarrow).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ops.export.formats import FORMATS
+from ops.frames import Reading
+from streams.columns.frames import Unreadable
+from streams.errors import StreamsError
+from streams.extent import document
+
+UNDECODABLE_TOLD_MAX = 100  # in the manifest; all are counted
+
+
+class CannotExport(StreamsError):
+    """A file cannot be written, or is not to be."""
+
+
+def manifest_of(path: Path) -> Path:
+    """Where the manifest of a file lies."""
+    return path.with_name(f"{path.name}.manifest.json")
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """CannotExport, if a file is not to be written there; asked before anything is read."""
+    if path.suffix not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise CannotExport(f"{path.name} does not say how to write it; end its name in {known}")
+    if not path.parent.is_dir():
+        raise CannotExport(f"there is no folder {path.parent}")
+    if path.is_dir():
+        raise CannotExport(f"{path} is a folder; name a file in it")
+    if not force and (path.exists() or manifest_of(path).exists()):
+        raise CannotExport(f"{path} is there already; --force writes it anew")
+
+
+def export(
+    reading: Reading,
+    path: Path,
+    *,
+    skip_undecodable: bool = False,
+    details: dict[str, Any] | None = None,
+    told: Callable[[int], None] = lambda records: None,
+) -> dict[str, Any]:
+    """Write the records of a reading; the manifest. `details` are added to it, `told` hears how
+    many records were written.
+    """
+    refused: list[Unreadable] = []
+    schemas: dict[int, Any] = {}
+    records = 0
+    try:
+        with _beside(path) as part:
+            batches = reading.batches(refused.append if skip_undecodable else None, schemas)
+            with part.open("wb") as file, FORMATS[path.suffix](file, batches.schema) as write:
+                for batch in batches:
+                    write(batch)
+                    records += batch.num_rows
+                    told(batch.num_rows)
+            with part.open("rb") as written:
+                digest = hashlib.file_digest(written, "sha256").hexdigest()
+            manifest = _manifest(reading, path, records, digest, schemas, refused, details or {})
+            with _beside(manifest_of(path)) as text:
+                text.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CannotExport(f"{path} cannot be written: {error.strerror or error}") from error
+    return manifest
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A file beside another, which it replaces at the end, or which leaves nothing."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _manifest(
+    reading: Reading,
+    path: Path,
+    records: int,
+    digest: str,
+    schemas: dict[int, Any],
+    refused: list[Unreadable],
+    details: dict[str, Any],
+) -> dict[str, Any]:
+    told = [str(one) for one in refused[:UNDECODABLE_TOLD_MAX]]
+    return {
+        "file": path.name,
+        "sha256": digest,
+        "records": records,
+        **document(reading.extent),
+        "columns": {field.name: str(field.type) for field in reading.wanted.schema},
+        "masked": reading.wanted.masked,
+        "undecodable": {"records": len(refused), "told": told},
+        "schemas": {str(number): _fingerprint(schemas[number]) for number in sorted(schemas)},
+        "code_version": reading.topology.code_version,
+        "pyarrow": pa.__version__,
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **details,
+    }
+
+
+def _fingerprint(schema: Any) -> str:
+    """SHA-256 of a schema, however its JSON is ordered."""
+    return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()

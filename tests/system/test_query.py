@@ -1,0 +1,148 @@
+"""A run of the flow as an analyst sees it: exported and queried, by commands alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.flights_delay import PlannedExample, PlannedFeature
+from streams.lineage import DERIVED, HEADER, Reference, header_number, pack_header, pack_stamp
+from streams.partition import partition_of
+
+pytestmark = pytest.mark.broker
+
+PARTITIONS, FLIGHTS = 2, 250
+EXAMPLE, FEATURE = "flights.example.planned", "flights.feature.planned"
+JFK = partition_of("JFK", PARTITIONS)
+
+
+def test_run_is_exported_and_queried(
+    flights: Callable[[int], Any],
+    start: Callable[..., Any],
+    until: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    system = flights(PARTITIONS)
+    system.load(FLIGHTS)
+    worker = start("worker", "flights", "--slot", "0")
+    until("all taken", system.finished)
+    assert worker.end() == 0
+    expected = system.read(PlannedExample)[PlannedExample]
+
+    same_bounds_are_the_same_bytes(start, tmp_path, expected)
+    what_cannot_be_written_is_told(start, tmp_path)
+    interrupted_export_leaves_nothing(start, tmp_path)
+    newer_feature_is_caught(system, start, tmp_path)
+
+
+def same_bounds_are_the_same_bytes(
+    start: Callable[..., Any], folder: Path, expected: list[Any]
+) -> None:
+    found = answer(start("export", EXAMPLE, str(folder / "a.parquet"), "-o", "json"))
+    again = answer(start("export", EXAMPLE, str(folder / "b.parquet"), "-o", "json"))
+    data = (folder / "a.parquet").read_bytes()
+    assert (folder / "b.parquet").read_bytes() == data
+    assert found["sha256"] == again["sha256"] == hashlib.sha256(data).hexdigest()
+    assert json.loads((folder / "a.parquet.manifest.json").read_text()) == found
+    assert found["records"] == len(expected) > 200
+    assert found["point_in_time"] == {"checked": len(expected)}
+    assert found["partitions"].keys() == {"0", "1"}
+    assert [len(one) for one in found["schemas"].values()] == [64]
+    assert (found["masked"], found["undecodable"]) == ({}, {"records": 0, "told": []})
+    delays = pq.read_table(folder / "a.parquet")["delay_minutes"].to_pylist()
+    assert delays == [one.delay_minutes for one in expected]
+
+    few = ("--columns", "_id,late", "--from", "2", "--to", "9", "-o", "json")
+    part = answer(start("export", EXAMPLE, str(folder / "c.jsonl"), *few))
+    lines = [json.loads(line) for line in (folder / "c.jsonl").read_text().splitlines()]
+    assert [list(line) for line in lines] == [["_id", "late"]] * part["records"]
+    assert part["partitions"] == {"0": [2, 9], "1": [2, 9]}
+    none = ("--as-of", "2020-01-01", "-o", "json")
+    assert answer(start("export", EXAMPLE, str(folder / "d.csv"), *none))["records"] == 0
+
+
+def what_cannot_be_written_is_told(start: Callable[..., Any], folder: Path) -> None:
+    for words, code, told in (
+        ((EXAMPLE, str(folder / "a.parquet")), 1, "is there already; --force writes it anew"),
+        ((EXAMPLE, str(folder / "a.xlsx")), 1, "end its name in .parquet, .csv, .jsonl"),
+        (("flights.example.plan", str(folder / "e.csv")), 1, "there is no stream"),
+        ((EXAMPLE, str(folder / "e.csv"), "--columns", "sex"), 1, "has no column 'sex'"),
+        ((EXAMPLE, str(folder / "e.csv"), "--to", "soon"), 1, "'soon' is no bound of a stream"),
+        ((EXAMPLE, str(folder / "e.csv"), "--to", "3", "--as-of", "2013-01-01"), 2, "use one"),
+    ):
+        ended, out, error = start("export", *words).wait()
+        assert (ended, out) == (code, "")
+        assert told in error
+    assert not (folder / "e.csv").exists()
+
+
+def interrupted_export_leaves_nothing(start: Callable[..., Any], folder: Path) -> None:
+    """Whenever the interruption comes, there is a whole file or none."""
+    held = start("export", EXAMPLE, str(folder / "f.jsonl"))
+    assert held.end(signal.SIGINT) in (0, 130, -signal.SIGINT)
+    left = {path.name for path in folder.iterdir() if "f.jsonl" in path.name}
+    assert left in (set(), {"f.jsonl", "f.jsonl.manifest.json"})
+
+
+def newer_feature_is_caught(system: Any, start: Callable[..., Any], folder: Path) -> None:
+    """Somebody adds a feature that was made from a later arrival, and an example that holds it;
+    and one that holds other values than its question.
+    """
+    topic = {name: system.plan.topic(name) for name in (FEATURE, EXAMPLE)}
+    with closing(system.connection.cluster.log()) as log:
+        feature, example = (log.last(topic[name], JFK) for name in (FEATURE, EXAMPLE))
+        [arrival] = [log.last(system.plan.topic("flights.event.arrival"), JFK)]
+    assert feature is not None and example is not None and arrival is not None
+    number = header_number(feature.headers[HEADER]) + 1
+    count = header_number(example.headers[HEADER])
+    last = Reference("flights.event.arrival", JFK, DERIVED, header_number(arrival.headers[HEADER]))
+    forged = Reference(FEATURE, JFK, DERIVED, number)
+    codec = {kind: system.plan.codec(kind) for kind in (PlannedFeature, PlannedExample)}
+    held = (
+        codec[PlannedFeature]
+        .decode(feature.value)
+        .model_copy(update={"asked_ms": 1_357_000_000_000})
+    )
+    holding = codec[PlannedExample].decode(example.value).model_copy(update={"feature": held})
+
+    send(system, FEATURE, codec[PlannedFeature].encode_plainly(held), number, last)
+    send(system, EXAMPLE, codec[PlannedExample].encode_plainly(holding), count + 1, forged)
+    changed = holding.model_copy(update={"feature": held.model_copy(update={"overdue": 999})})
+    honest = Reference(FEATURE, JFK, DERIVED, number - 1)
+    send(system, EXAMPLE, codec[PlannedExample].encode_plainly(changed), count + 2, honest)
+    nothing = codec[PlannedExample].encode_plainly(changed)
+    send(system, EXAMPLE, nothing, count + 3, last)
+
+    found = answer(start("export", EXAMPLE, str(folder / "g.csv"), "-o", "json"), code=1)
+    assert found["faulty"] == len(found["faults"]) == 3
+    newer = (
+        rf"{re.escape(str(forged))}, its question, was made from {re.escape(str(last))}, which is"
+    )
+    assert re.search(newer + r" [\d,]+ s later", found["faults"][0])
+    assert found["faults"][1].endswith(f"its feature is not what {honest} says")
+    assert found["faults"][2].endswith(f"it names 0 records of {FEATURE}, not one")
+    assert not (folder / "g.csv").exists()
+    assert answer(start("export", EXAMPLE, str(folder / "g.csv"), "--no-check", "-o", "json"))
+
+
+def send(system: Any, name: str, value: bytes, number: int, parent: Reference) -> None:
+    header = pack_header(number, pack_stamp("features", "0" * 8), b"\0", 1, parent.packed())
+    producer = system.connection.cluster.producer()
+    producer.produce(system.plan.topic(name), value, b"JFK", JFK, headers={HEADER: header})
+    assert producer.flush(20) == 0
+
+
+def answer(process: Any, code: int = 0) -> Any:
+    """The one JSON document of a command."""
+    ended, out, error = process.wait(60)
+    assert ended == code, error
+    return json.loads(out)
