@@ -32,6 +32,7 @@ COMMANDS = {
     "catalog": "ops.commands.catalog:catalog",
     "describe": "ops.commands.describe:describe",
     "tap": "ops.commands.tap:tap_command",
+    "sql": "ops.commands.sql:sql",
     "export": "ops.commands.export:export_command",
     "trace": "ops.commands.trace:trace",
     "verify": "ops.commands.verify:verify",

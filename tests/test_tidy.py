@@ -41,6 +41,8 @@ DOORS = {
     "openlineage": ("ops/openlineage.py",),
     "pyarrow": ("streams/columns/", "ops/frames.py"),
     "pyarrow": ("streams/columns/", "ops/frames.py", "ops/export/"),
+    "pyarrow": ("streams/columns/", "ops/frames.py", "ops/export/", "ops/query/"),
+    "duckdb": ("ops/query/child.py",),
 }
 FOREIGNERS = ("tests/", "ops/bench/", "ops/examples/")  # they play foreign producers and peers
 VAGUE_FILES = {

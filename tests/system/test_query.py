@@ -6,14 +6,18 @@ import hashlib
 import json
 import re
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from ops.cli import main
+from ops.connect import Connection
 from schemas.flights_delay import PlannedExample, PlannedFeature
 from streams.lineage import DERIVED, HEADER, Reference, header_number, pack_header, pack_stamp
 from streams.partition import partition_of
@@ -25,10 +29,33 @@ EXAMPLE, FEATURE = "flights.example.planned", "flights.feature.planned"
 JFK = partition_of("JFK", PARTITIONS)
 
 
+Ask = Callable[..., tuple[Any, str, str]]
+
+
+@pytest.fixture
+def ask(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ask:
+    """Run a command in this process, as the console script does, over a connection that the test
+    closes: its exit code, stdout, stderr.
+    """
+    for module in ("ops.frames", "ops.commands.sql"):
+        monkeypatch.setattr(f"{module}.connect", lambda: connection)
+
+    def asked(*words: str) -> tuple[Any, str, str]:
+        monkeypatch.setattr(sys, "argv", ["doa", *words])
+        with pytest.raises(SystemExit) as error:
+            main()
+        return (error.value.code, *capsys.readouterr())
+
+    return asked
+
+
 def test_run_is_exported_and_queried(
     flights: Callable[[int], Any],
     start: Callable[..., Any],
     until: Callable[..., Any],
+    ask: Ask,
     tmp_path: Path,
 ) -> None:
     system = flights(PARTITIONS)
@@ -38,17 +65,17 @@ def test_run_is_exported_and_queried(
     assert worker.end() == 0
     expected = system.read(PlannedExample)[PlannedExample]
 
-    same_bounds_are_the_same_bytes(start, tmp_path, expected)
-    what_cannot_be_written_is_told(start, tmp_path)
+    same_bounds_are_the_same_bytes(ask, tmp_path, expected)
+    what_cannot_be_written_is_told(ask, tmp_path)
     interrupted_export_leaves_nothing(start, tmp_path)
-    newer_feature_is_caught(system, start, tmp_path)
+    streams_are_joined_on_a_snapshot(system, ask, expected)
+    snapshot_is_the_same_again(system, ask)
+    newer_feature_is_caught(system, ask, tmp_path)
 
 
-def same_bounds_are_the_same_bytes(
-    start: Callable[..., Any], folder: Path, expected: list[Any]
-) -> None:
-    found = answer(start("export", EXAMPLE, str(folder / "a.parquet"), "-o", "json"))
-    again = answer(start("export", EXAMPLE, str(folder / "b.parquet"), "-o", "json"))
+def same_bounds_are_the_same_bytes(ask: Ask, folder: Path, expected: list[Any]) -> None:
+    found = answer(ask("export", EXAMPLE, str(folder / "a.parquet"), "-o", "json"))
+    again = answer(ask("export", EXAMPLE, str(folder / "b.parquet"), "-o", "json"))
     data = (folder / "a.parquet").read_bytes()
     assert (folder / "b.parquet").read_bytes() == data
     assert found["sha256"] == again["sha256"] == hashlib.sha256(data).hexdigest()
@@ -62,15 +89,15 @@ def same_bounds_are_the_same_bytes(
     assert delays == [one.delay_minutes for one in expected]
 
     few = ("--columns", "_id,late", "--from", "2", "--to", "9", "-o", "json")
-    part = answer(start("export", EXAMPLE, str(folder / "c.jsonl"), *few))
+    part = answer(ask("export", EXAMPLE, str(folder / "c.jsonl"), *few))
     lines = [json.loads(line) for line in (folder / "c.jsonl").read_text().splitlines()]
     assert [list(line) for line in lines] == [["_id", "late"]] * part["records"]
     assert part["partitions"] == {"0": [2, 9], "1": [2, 9]}
     none = ("--as-of", "2020-01-01", "-o", "json")
-    assert answer(start("export", EXAMPLE, str(folder / "d.csv"), *none))["records"] == 0
+    assert answer(ask("export", EXAMPLE, str(folder / "d.csv"), *none))["records"] == 0
 
 
-def what_cannot_be_written_is_told(start: Callable[..., Any], folder: Path) -> None:
+def what_cannot_be_written_is_told(ask: Ask, folder: Path) -> None:
     for words, code, told in (
         ((EXAMPLE, str(folder / "a.parquet")), 1, "is there already; --force writes it anew"),
         ((EXAMPLE, str(folder / "a.xlsx")), 1, "end its name in .parquet, .csv, .jsonl"),
@@ -79,7 +106,7 @@ def what_cannot_be_written_is_told(start: Callable[..., Any], folder: Path) -> N
         ((EXAMPLE, str(folder / "e.csv"), "--to", "soon"), 1, "'soon' is no bound of a stream"),
         ((EXAMPLE, str(folder / "e.csv"), "--to", "3", "--as-of", "2013-01-01"), 2, "use one"),
     ):
-        ended, out, error = start("export", *words).wait()
+        ended, out, error = ask("export", *words)
         assert (ended, out) == (code, "")
         assert told in error
     assert not (folder / "e.csv").exists()
@@ -93,7 +120,54 @@ def interrupted_export_leaves_nothing(start: Callable[..., Any], folder: Path) -
     assert left in (set(), {"f.jsonl", "f.jsonl.manifest.json"})
 
 
-def newer_feature_is_caught(system: Any, start: Callable[..., Any], folder: Path) -> None:
+def streams_are_joined_on_a_snapshot(system: Any, ask: Ask, expected: list[Any]) -> None:
+    query = f"""select count(*) n, sum(e.delay_minutes) delay, max(e.answered_ms) last,
+        count(distinct f._id) features
+        from "{EXAMPLE}" e join "{FEATURE}" f on list_contains(e._parents, f._id)"""
+    found = answer(ask("sql", query, "-o", "json"))
+    [[count, delay, last, features]] = found["rows"]
+    assert (count, features) == (len(expected), len(expected))
+    assert delay == pytest.approx(sum(one.delay_minutes for one in expected))
+    latest_ms = max(one.answered_ms for one in expected)
+    assert datetime.fromisoformat(last).timestamp() * 1_000 == latest_ms
+    assert [one["topic"] for one in found["snapshot"]["streams"]] == [EXAMPLE, FEATURE]
+    described = answer(ask("sql", f'describe "{EXAMPLE}"', "-o", "json"))
+    kinds = {row[0]: row[1] for row in described["rows"]}
+    assert (kinds["asked_ms"], kinds["late"]) == ("TIMESTAMP WITH TIME ZONE", "BOOLEAN")
+    assert kinds["feature"].startswith("STRUCT(flight_id VARCHAR, ")
+    named = system.plan.topic(EXAMPLE)
+    ended, out, error = ask("sql", f'select count(*) n from "{named}"', "-o", "csv")
+    assert (ended, out) == (0, f"n\n{len(expected)}\n"), error
+    assert re.match(rf"snapshot at-[0-9a-f]{{12}}: {EXAMPLE}\[0\]@0\.\.", error)
+    for words, code, told in (
+        (('select * from "flights.example.plan"',), 1, "there is no stream"),
+        ((f'select nope from "{EXAMPLE}"',), 1, 'Referenced column "nope" not found'),
+        ((f'select * from "{EXAMPLE}"', "--as-of", "2999-01-01"), 1, "is not over yet"),
+        ((f'select * from "{EXAMPLE}"', "--memory", "60", "--seconds", "0"), 2, "0.1<=x"),
+    ):
+        ended, out, error = ask("sql", *words)
+        assert (ended, out) == (code, "")
+        assert told in error
+
+
+def snapshot_is_the_same_again(system: Any, ask: Ask) -> None:
+    """What comes after it was taken is not in it."""
+    query = 'select count(*) from "flights.event.weather"'
+    named = ("--snapshot", "morning", "-o", "json")
+    first = answer(ask("sql", query, *named))
+    producer = system.connection.cluster.producer()
+    producer.produce(system.plan.topic("flights.event.weather"), b"no avro", b"JFK", JFK)
+    assert producer.flush(20) == 0
+    assert answer(ask("sql", query, *named)) == first
+    ended, out, error = ask("sql", query)
+    assert (ended, out) == (1, "")
+    assert "WIRE_FORMAT" in error and "left out" in error
+    skipping = answer(ask("sql", query, "--skip-undecodable", "-o", "json"))
+    assert skipping["rows"] == first["rows"]
+    assert [one.split(": ")[1] for one in skipping["undecodable"]] == ["WIRE_FORMAT"]
+
+
+def newer_feature_is_caught(system: Any, ask: Ask, folder: Path) -> None:
     """Somebody adds a feature that was made from a later arrival, and an example that holds it;
     and one that holds other values than its question.
     """
@@ -122,7 +196,7 @@ def newer_feature_is_caught(system: Any, start: Callable[..., Any], folder: Path
     nothing = codec[PlannedExample].encode_plainly(changed)
     send(system, EXAMPLE, nothing, count + 3, last)
 
-    found = answer(start("export", EXAMPLE, str(folder / "g.csv"), "-o", "json"), code=1)
+    found = answer(ask("export", EXAMPLE, str(folder / "g.csv"), "-o", "json"), code=1)
     assert found["faulty"] == len(found["faults"]) == 3
     newer = (
         rf"{re.escape(str(forged))}, its question, was made from {re.escape(str(last))}, which is"
@@ -131,7 +205,7 @@ def newer_feature_is_caught(system: Any, start: Callable[..., Any], folder: Path
     assert found["faults"][1].endswith(f"its feature is not what {honest} says")
     assert found["faults"][2].endswith(f"it names 0 records of {FEATURE}, not one")
     assert not (folder / "g.csv").exists()
-    assert answer(start("export", EXAMPLE, str(folder / "g.csv"), "--no-check", "-o", "json"))
+    assert answer(ask("export", EXAMPLE, str(folder / "g.csv"), "--no-check", "-o", "json"))
 
 
 def send(system: Any, name: str, value: bytes, number: int, parent: Reference) -> None:
@@ -141,8 +215,8 @@ def send(system: Any, name: str, value: bytes, number: int, parent: Reference) -
     assert producer.flush(20) == 0
 
 
-def answer(process: Any, code: int = 0) -> Any:
+def answer(asked: tuple[Any, str, str], code: int = 0) -> Any:
     """The one JSON document of a command."""
-    ended, out, error = process.wait(60)
+    ended, out, error = asked
     assert ended == code, error
     return json.loads(out)

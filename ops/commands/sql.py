@@ -1,0 +1,138 @@
+"""doa sql: a query over streams."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import click
+from rich.progress import Progress
+from rich.text import Text
+
+from ops.connect import connect
+from ops.output import notes, plain, print_json, print_table, say
+from ops.query.run import Answer, Asked, Limits, run
+from ops.query.snapshots import Snapshot
+from streams.extent import document
+from streams.topology import discover
+from streams.validation import checked
+
+DEFAULT = Limits()
+CELL_MAX = 60  # characters of a cell of a table; JSON and CSV hold all
+
+
+@click.command("sql")
+@click.argument("query")
+@click.option(
+    "--snapshot",
+    metavar="NAME|FILE",
+    help="Ask on this snapshot; one of a new name is taken now, and kept.",
+)
+@click.option("--as-of", metavar="TIME", help="Only what had been appended before.")
+@click.option("--sensitive", is_flag=True, help="Fields that are not declared public, too.")
+@click.option("--skip-undecodable", is_flag=True, help="Leave out what cannot be decoded.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=DEFAULT.rows_max,
+    help="Rows shown.",
+    show_default=True,
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 3_600),
+    default=DEFAULT.seconds,
+    help="Time for the query once its streams are loaded.",
+    show_default=True,
+)
+@click.option(
+    "--memory",
+    type=click.IntRange(50, 1_000_000),
+    default=DEFAULT.memory_mb,
+    help="MB for the query and its streams.",
+    show_default=True,
+)
+@click.option("--threads", type=click.IntRange(1, 64), default=DEFAULT.threads, show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    help="How to print the result.",
+)
+@click.pass_obj
+def sql(
+    packages: tuple[str, ...],
+    query: str,
+    snapshot: str | None,
+    as_of: str | None,
+    sensitive: bool,
+    skip_undecodable: bool,
+    limit: int,
+    seconds: float,
+    memory: int,
+    threads: int,
+    output: str,
+) -> None:
+    """Ask a SELECT of DuckDB over streams, each a table named in double quotes. It reads what was
+    committed up to a snapshot that is taken first and told, so that the same can be asked again; in
+    a process that reaches nothing else.
+
+    Example: doa sql 'select origin, avg(minutes) from "flights.prediction.planned" group by 1'
+    """
+    connection, topology = connect(), checked(discover(packages))
+    asked = Asked(query, snapshot, as_of, sensitive, skip_undecodable)
+    with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
+        bar = bars.add_task("records read", total=None)
+
+        def taken(snapshot: Snapshot) -> None:
+            if output != "json" and snapshot.extents:  # JSON holds it
+                bars.console.print(Text(str(snapshot)), soft_wrap=True)
+            bars.update(bar, total=sum(one.offsets for one in snapshot.extents.values()))
+
+        answer = run(
+            connection,
+            topology,
+            asked,
+            Limits(seconds, memory, threads, limit),
+            taken=taken,
+            told=lambda count: bars.advance(bar, count),
+        )
+    _print(answer, output)
+    if answer.more:
+        say(f"{answer.more:,} more not shown; see --limit")
+    if answer.undecodable:
+        say(f"{len(answer.undecodable):,} records could not be decoded and were left out")
+    for topic, names in answer.masked.items():
+        say(f"left out of {topic}, not public: {', '.join(names)}; see --sensitive")
+
+
+def _print(answer: Answer, output: str) -> None:
+    names = [column["name"] for column in answer.columns]
+    if output == "json":
+        extents = [document(extent) for extent in answer.snapshot.extents.values()]
+        print_json(
+            {
+                "snapshot": {"name": answer.snapshot.name, "streams": extents},
+                "columns": answer.columns,
+                "rows": answer.rows,
+                "more": answer.more,
+                "masked": answer.masked,
+                "undecodable": answer.undecodable,
+            }
+        )
+    elif output == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([_cell(cell) for cell in row] for row in answer.rows)
+        click.echo(text.getvalue(), nl=False)
+    else:
+        print_table(names, ([plain(_cell(cell))[:CELL_MAX] for cell in row] for row in answer.rows))
+
+
+def _cell(cell: Any) -> Any:
+    """A cell as a table or CSV has it: what is nested as JSON."""
+    return json.dumps(cell) if isinstance(cell, bool | list | dict) else cell

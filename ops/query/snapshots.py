@@ -1,0 +1,98 @@
+"""Snapshots of streams, by name: the offsets between which a query reads, so that it can be asked
+again.
+
+One that nobody named is called by what is in it; of those the oldest are forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ops.connect import Connection, home_of
+from streams.errors import StreamsError
+from streams.extent import END, Extent, document, extent_of, extents_now, instant_of
+
+UNNAMED = re.compile(r"at-[0-9a-f]{12}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+UNNAMED_MAX = 1_000  # that are kept
+
+
+class BadSnapshot(StreamsError):
+    """A snapshot that is not there, is none, or does not hold what is asked of it."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Extents of streams, by topic."""
+
+    name: str
+    extents: dict[str, Extent]
+
+    def __str__(self) -> str:
+        return f"snapshot {self.name}: {', '.join(map(str, self.extents.values()))}"
+
+
+def taken_up(
+    connection: Connection, topics: Iterable[str], asked: str | None, as_of: str | None
+) -> Snapshot:
+    """The snapshot of a name or file, if there is one; else one that is taken now, of these
+    streams, and kept. `as_of` is a time of append, before which it ends.
+    """
+    topics, path = sorted(topics), None if asked is None else _path(connection, asked)
+    if path is not None and path.exists():
+        if as_of is not None:
+            raise BadSnapshot(f"snapshot {asked} was taken already; ask without --as-of")
+        return _read(path, str(asked), topics)
+    if asked is not None and not NAME.fullmatch(asked):
+        raise BadSnapshot(
+            f"there is no file {asked}; a name of letters and digits makes a snapshot"
+        )
+    end = END if as_of is None else f"@{instant_of(as_of)}"
+    extents = extents_now(connection.cluster, topics, end=end) if topics else {}
+    told = [document(extent) for extent in extents.values()]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    snapshot = Snapshot(asked or f"at-{digest[:12]}", extents)
+    if extents:
+        _write(path or _path(connection, snapshot.name), told)
+    return snapshot
+
+
+def _folder(connection: Connection) -> Path:
+    return home_of(connection.settings) / f"{connection.settings.prefix}snapshots"
+
+
+def _path(connection: Connection, asked: str) -> Path:
+    return _folder(connection) / f"{asked}.json" if NAME.fullmatch(asked) else Path(asked)
+
+
+def _read(path: Path, asked: str, topics: list[str]) -> Snapshot:
+    try:
+        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        streams = told["streams"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadSnapshot(f"{path} holds no snapshot") from error
+    extents = {one.topic: one for one in map(extent_of, streams)}
+    for topic in topics:
+        if topic not in extents:
+            raise BadSnapshot(
+                f"snapshot {asked} has no {topic}, it has {', '.join(extents)}; take another name"
+            )
+    return Snapshot(asked, {topic: extents[topic] for topic in topics})
+
+
+def _write(path: Path, streams: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps({"streams": streams}, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
+    unnamed = [p for p in path.parent.glob("at-*.json") if UNNAMED.fullmatch(p.stem)]
+    if len(unnamed) > UNNAMED_MAX:
+        for old in sorted(unnamed, key=lambda p: p.stat().st_mtime)[:-UNNAMED_MAX]:
+            old.unlink(missing_ok=True)
