@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from ops.catalog import declared
 from ops.connect import Connection, connect
+from ops.sensitive import may_see
 from streams.columns.frames import Unreadable, batches
 from streams.columns.types import Wanted, wanted_columns
 from streams.extent import BEGINNING, END, Extent, document, extent_now
@@ -87,7 +88,7 @@ def read(
     columns
         In this order; else all but `_parents`.
     sensitive
-        Whether fields that are not public are read as well.
+        Whether fields that are not public are read as well, as `DOA_MAY_SEE` allows.
     refused
         Hears of each record that cannot be decoded; without it the first one raises.
     app
@@ -116,7 +117,8 @@ def scan(
     """
     connection, topology = connection or connect(), discover(("processors", *app))
     topic = topic.removeprefix(connection.settings.prefix)
-    wanted = wanted_columns(record_of(topology, topic), columns, sensitive=sensitive)
+    seen = may_see(connection.settings, sensitive=sensitive)
+    wanted = wanted_columns(record_of(topology, topic), columns, may_see=seen)
     extent = extent_now(connection.cluster, topic, start, end)
     return Reading(connection, topology, extent, wanted)
 

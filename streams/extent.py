@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from streams.broker import Cluster
 from streams.clients import topic_ids
 from streams.errors import NotFound, StreamsError
+from streams.instant import instant_ms
 from streams.reader import Reader
 
 BEGINNING, END = "beginning", "end"
@@ -108,29 +108,13 @@ def extent_of(told: dict[str, Any]) -> Extent:
         raise BadBound(f"these are no bounds of a stream: {str(told)[:80]}") from error
 
 
-def instant_of(text: str) -> int:
-    """The ms of `@TIME`, which is ms or ISO 8601, in UTC if it does not say otherwise.
-
-    >>> instant_of("@2013-01-31")
-    1359590400000
-    """
-    text = text.removeprefix("@")
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadBound(f"@{text}: neither ms since 1970 nor an ISO 8601 time") from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
-
-
 def _partitions(
     reader: Reader, name: str, count: int, start: str, end: str
 ) -> dict[int, tuple[int, int]]:
     held = {(name, p): reader.bounds(name, p) for p in range(count)}
     firsts = _resolved(reader, held, start)
     ends = _resolved(reader, held, end)
-    if end.startswith("@") and instant_of(end) > time.time() * 1_000:
+    if end.startswith("@") and instant_ms(end[1:], end) > time.time() * 1_000:
         raise BadBound(f"{end} is not over yet: what will have been appended by then is not known")
     return {
         p: (firsts[place], max(firsts[place], ends[place])) for place in held for p in place[1:]
@@ -146,7 +130,7 @@ def _resolved(
     if bound == END:
         return {place: end for place, (_, end) in held.items()}
     if bound.startswith("@"):
-        found = reader.offsets_at(held, instant_of(bound))
+        found = reader.offsets_at(held, instant_ms(bound[1:], bound))
     elif bound.isdigit():
         found = dict.fromkeys(held, int(bound))
     else:

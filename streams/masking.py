@@ -23,6 +23,7 @@ from streams.topology import Topology, stream_of
 
 PUBLIC, UNDECLARED, INTERNAL, PERSONAL = "public", "undeclared", "internal", "personal"
 STRICTNESS = (PUBLIC, UNDECLARED, INTERNAL, PERSONAL)
+EVERYTHING = frozenset(STRICTNESS)
 MASKS_MAX = 1_000  # remembered, by topic and schema
 LETTERS = ".dead_letter"
 ORIGIN = "error.record"  # a coordinate; that of an entry ends in a slash and a key

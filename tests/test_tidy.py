@@ -39,8 +39,6 @@ DOORS = {
     "pickle": ("streams/unpickle.py",),
     "scipy": ("ops/backtest/paired.py",),
     "openlineage": ("ops/openlineage.py",),
-    "pyarrow": ("streams/columns/", "ops/frames.py"),
-    "pyarrow": ("streams/columns/", "ops/frames.py", "ops/export/"),
     "pyarrow": ("streams/columns/", "ops/frames.py", "ops/export/", "ops/query/"),
     "duckdb": ("ops/query/child.py",),
 }

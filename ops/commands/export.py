@@ -13,6 +13,7 @@ from ops.export.point_in_time import Finding, check, questions_of
 from ops.export.write import check_target, export, manifest_of
 from ops.frames import Reading, scan
 from ops.output import OUTPUT, notes, print_json, say
+from ops.sensitive import SENSITIVE
 
 
 @click.command("export")
@@ -24,7 +25,7 @@ from ops.output import OUTPUT, notes, print_json, say
 @click.option("--to", "end", default=None, help="end, @TIME or an offset, not included. [end]")
 @click.option("--as-of", metavar="TIME", help="Only what had been appended before: --to @TIME.")
 @click.option("--columns", help="These only, separated by commas, in this order.")
-@click.option("--sensitive", is_flag=True, help="Fields that are not declared public, too.")
+@SENSITIVE
 @click.option(
     "--skip-undecodable", is_flag=True, help="Leave out, and count, what cannot be decoded."
 )

@@ -15,6 +15,7 @@ from ops.connect import connect
 from ops.output import notes, plain, print_json, print_table, say
 from ops.query.run import Answer, Asked, Limits, run
 from ops.query.snapshots import Snapshot
+from ops.sensitive import SENSITIVE, may_see
 from streams.extent import document
 from streams.topology import discover
 from streams.validation import checked
@@ -31,7 +32,7 @@ CELL_MAX = 60  # characters of a cell of a table; JSON and CSV hold all
     help="Ask on this snapshot; one of a new name is taken now, and kept.",
 )
 @click.option("--as-of", metavar="TIME", help="Only what had been appended before.")
-@click.option("--sensitive", is_flag=True, help="Fields that are not declared public, too.")
+@SENSITIVE
 @click.option("--skip-undecodable", is_flag=True, help="Leave out what cannot be decoded.")
 @click.option(
     "--limit",
@@ -83,7 +84,8 @@ def sql(
     Example: doa sql 'select origin, avg(minutes) from "flights.prediction.planned" group by 1'
     """
     connection, topology = connect(), checked(discover(packages))
-    asked = Asked(query, snapshot, as_of, sensitive, skip_undecodable)
+    seen = may_see(connection.settings, sensitive=sensitive)
+    asked = Asked(query, snapshot, as_of, seen, skip_undecodable)
     with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
         bar = bars.add_task("records read", total=None)
 

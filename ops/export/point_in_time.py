@@ -20,6 +20,7 @@ from ops.frames import Reading
 from schemas.record import Record
 from streams.columns.types import PARENTS, wanted_columns
 from streams.extent import extent_now
+from streams.masking import EVERYTHING
 from streams.processor import Learner, RecordClass
 from streams.topology import Topology, stream_of
 
@@ -62,7 +63,7 @@ def check(
     examples = reading.topology.records[reading.extent.topic]
     served = _field_of(examples, questions)
     names = ["_id", PARENTS, *([served] if served else [])]
-    wanted = wanted_columns(examples, names, sensitive=True)
+    wanted = wanted_columns(examples, names, may_see=EVERYTHING)
     topic, finding = stream_of(questions).topic, Finding()
     asked = ancestry.stream(topic, whole=served is not None)
     for batch in reading._replace(wanted=wanted).batches(lambda _: None):
@@ -138,7 +139,7 @@ class _Ancestry:
             event_time = stream_of(record).event_time
             fields = list(record.model_fields) if whole else [event_time]
             names = ["_id", "_partition", PARENTS, *fields]
-            wanted = wanted_columns(record, names, sensitive=True)
+            wanted = wanted_columns(record, names, may_see=EVERYTHING)
             extent = extent_now(self._reading.connection.cluster, topic)
             reading = self._reading._replace(extent=extent, wanted=wanted)
             table = reading.batches(lambda _: None).read_all()

@@ -52,7 +52,7 @@ class Asked:
     query: str
     snapshot: str | None = None
     as_of: str | None = None
-    sensitive: bool = False
+    may_see: frozenset[str] = frozenset()
     skip_undecodable: bool = False
 
 
@@ -95,7 +95,7 @@ def run(
         taken(snapshot)
         answer = Answer(snapshot, [], [], 0)
         for table, topic in tables.items():
-            wanted = wanted_columns(records[topic], sensitive=asked.sensitive)
+            wanted = wanted_columns(records[topic], may_see=asked.may_see)
             if named["parents"]:
                 parents = pa.field(PARENTS, pa.list_(pa.string()))
                 place = sum(name in COORDINATES for name in wanted.schema.names)

@@ -17,7 +17,8 @@ from typing import Any
 
 from ops.connect import Connection, home_of
 from streams.errors import StreamsError
-from streams.extent import END, Extent, document, extent_of, extents_now, instant_of
+from streams.extent import END, Extent, document, extent_of, extents_now
+from streams.instant import instant_ms
 
 UNNAMED = re.compile(r"at-[0-9a-f]{12}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -54,7 +55,7 @@ def taken_up(
         raise BadSnapshot(
             f"there is no file {asked}; a name of letters and digits makes a snapshot"
         )
-    end = END if as_of is None else f"@{instant_of(as_of)}"
+    end = END if as_of is None else f"@{instant_ms(as_of.removeprefix('@'), f'--as-of {as_of}')}"
     extents = extents_now(connection.cluster, topics, end=end) if topics else {}
     told = [document(extent) for extent in extents.values()]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from schemas.compatibility import linked
 from schemas.derive import avro_schema
 from schemas.record import Record
-from schemas.rules import classes_in, extra_of
 from streams.errors import StreamsError
+from streams.masking import PUBLIC, Masks, strictest
 from streams.topology import stream_of
 
 INSTANT = pa.timestamp("ms", tz="UTC")
@@ -108,17 +109,21 @@ def inlined(kind: Any, known: dict[str, Any] | None = None, space: str = "") -> 
 
 
 def wanted_columns(
-    record: type[Record], names: Iterable[str] | None = None, *, sensitive: bool = False
+    record: type[Record],
+    names: Iterable[str] | None = None,
+    *,
+    may_see: frozenset[str] = frozenset(),
 ) -> Wanted:
     """The columns of a stream: all but `_parents`, or those that are named; NoSuchColumn.
 
-    Fields that are not public, and a key that is made of one, are left out unless `sensitive`.
+    Fields that are not public, and a key that is made of one, are left out unless `may_see`
+    names their sensitivity.
     """
     types = COORDINATES | {PARENTS: pa.list_(pa.string())}
     types |= {
         field["name"]: arrow_type(field["type"]) for field in inlined(avro_schema(record))["fields"]
     }
-    secret = {} if sensitive else _secret(record)
+    secret = _secret(record, may_see)
     if names is None:
         names = [name for name in types if name != PARENTS and name not in secret]
     names = list(dict.fromkeys(names))
@@ -133,22 +138,14 @@ def wanted_columns(
     return Wanted(pa.schema([pa.field(name, types[name]) for name in names]), secret)
 
 
-def _secret(record: type[Record]) -> dict[str, str]:
-    """The fields that are not public, and the key, if it is made of one. A field that holds a
+def _secret(record: type[Record], may_see: frozenset[str]) -> dict[str, str]:
+    """The fields that may not be seen, and the key, if it is made of one. A field that holds a
     record is as sensitive as what is in it.
     """
-    found = {
-        name: kind
-        for name, info in record.model_fields.items()
-        if (kind := _sensitivity(info, record)) != "public"
-    }
-    key = stream_of(record).key
-    return found | ({"_key": found[key]} if key in found else {})
-
-
-def _sensitivity(info: Any, record: type[Record]) -> str:
-    kinds = [str(extra_of(info).get("sensitivity", "public"))]
-    for name, nested in classes_in(record).items():
-        if nested is not record and name in repr(info.annotation):
-            kinds += [_sensitivity(inner, nested) for inner in nested.model_fields.values()]
-    return next((kind for kind in ("personal", "internal") if kind in kinds), "public")
+    stream = stream_of(record)
+    masks = Masks({stream.topic: linked(avro_schema(record))}, may_see=may_see)
+    found: dict[str, str] = {}
+    for path, kind in masks.kinds(stream.topic).items():
+        name = path.split(".")[0]
+        found[name] = strictest([kind, found.get(name, PUBLIC)])
+    return found | ({"_key": found[stream.key]} if stream.key in found else {})

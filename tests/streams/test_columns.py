@@ -22,6 +22,7 @@ from streams.columns.vector import Decoder
 from streams.errors import DataError, TrailingBytes
 from streams.exact import compile_exact
 from streams.lineage import DERIVED, HEADER, Reference, names_of, pack_header, pack_stamp
+from streams.masking import EVERYTHING
 from streams.topology import stream_of
 
 
@@ -68,7 +69,7 @@ def snail(number: int) -> Snail:
 
 
 def frames(record: Any, registry: Any, names: list[str] | None = None) -> Frames:
-    wanted = wanted_columns(record, names or list(record.model_fields), sensitive=True)
+    wanted = wanted_columns(record, names or list(record.model_fields), may_see=EVERYTHING)
     return Frames(record, registry, f"{stream_of(record).topic}-value", wanted.schema)
 
 
@@ -205,7 +206,7 @@ def test_fields_that_are_not_public_are_left_out_unless_they_are_asked_for() -> 
         "_id", "_key", "_partition", "_offset", "_appended",
         "bed", "seen_ms", "slime", "hungry", "colour",
     ]  # fmt: skip
-    assert "photo" in wanted_columns(Snail, sensitive=True).schema.names
+    assert "photo" in wanted_columns(Snail, may_see=EVERYTHING).schema.names
     with pytest.raises(NoSuchColumn, match=r"photo of garden\.event\.snail is personal"):
         wanted_columns(Snail, ["bed", "photo"])
     with pytest.raises(NoSuchColumn, match=r"has no column 'sex'; it has _id, _key"):
