@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import sys
 
+from ops import INTERRUPTED
 from ops.hash_seed import pin_hash_seed
 
-RUNNING = {
-    "worker",
-    "verify",
-    "rebuild",
-    "backtest",
-}  # commands that run a flow, or fold a model again
+# Commands that run a flow, or fold a model again.
+RUNNING = {"worker", "verify", "rebuild", "backtest"}
 
 
 def main() -> None:
     """Run the command line; who runs a flow gets its hash seed before much is imported."""
     if set(sys.argv) & RUNNING:
         pin_hash_seed()
-    from ops import compiled
+    try:
+        from ops import compiled
 
-    compiled.prefer()
-    from ops import cli
-
+        compiled.prefer()
+        from ops import cli
+    except KeyboardInterrupt:  # a library that is being loaded hears it first
+        sys.exit(INTERRUPTED)
     cli.main()
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
+from ops import INTERRUPTED
 from ops.connect import NotConnected
 from ops.output import say
 from ops.stack import StackError
 from streams.errors import BrokerError, RegistryError, StreamsError
 
-NO, UNREACHABLE, INTERRUPTED = 1, 3, 130
+NO, UNREACHABLE = 1, 3
 
 COMMANDS = {
     "up": "ops.commands.stack:up",

@@ -110,6 +110,8 @@ def tap_command(
         _tell_missed(cap)
         return False
 
+    if settings.prefix + name in connection.cluster.partitions():
+        topic = settings.prefix + name  # the namespace may be left out
     records = tap(connection.cluster, view, topic, start=start, follow=follows, idle=idle)
     try:
         for record in islice(_capped(_matching(records, expressions, counts), cap, counts), limit):

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.internal import ControlCommand
 from streams.app.bridge import record_topic
-from streams.app.leave import leave_unless_cancelled
+from streams.app.leave import leave_unless_set
 from streams.app.sealed import seal_codecs
 from streams.app.service import LoopsFirst
 from streams.app.transport import CommittedTransport
@@ -43,7 +43,7 @@ class Host(faust.App):
     prefix: str
     partitions: dict[str, int]
     port_holder: socket.socket
-    leaving: threading.Timer | None = None
+    leaving: threading.Event | None = None
 
     @property
     def bound_port(self) -> int:
@@ -57,13 +57,13 @@ class Host(faust.App):
         """Ask the loops to end before Faust takes its time to, of which it has not for ever."""
         for hosted in self.hosted:
             hosted.stop()
-        self.leaving = self.leaving or leave_unless_cancelled(self.hosted)
+        self.leaving = self.leaving or leave_unless_set(self.hosted)
         await super().on_stop()
 
     def close(self) -> None:
         """Free the port, and the event loop of a consumer that was made but never ran."""
         if self.leaving is not None:
-            self.leaving.cancel()
+            self.leaving.set()
         self.port_holder.close()
         consumer: Any = self._consumer
         if consumer is not None and not consumer._thread.thread_loop.is_running():

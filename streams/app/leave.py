@@ -15,26 +15,30 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import wait
 
 from streams.hosted import Hosted
 
-LEAVE_S = 15.0  # after the stop began: a loop has 10 s for its last commit, Faust what is left
+LOOPS_S = 10.0  # after the stop began, for the last commits
+FAUST_S = 4.0  # after those, for what Faust has to end; it takes a second or two
 
 logger = logging.getLogger("doa.worker")
 
 
-def leave_unless_cancelled(hosted: Sequence[Hosted]) -> threading.Timer:
-    """End the process after a while, without Faust, which holds nothing that would be lost; where
-    its threads stand is written to stderr.
+def leave_unless_set(hosted: Sequence[Hosted]) -> threading.Event:
+    """End the process, when the loops have had their time and then Faust, unless the event is set;
+    Faust holds nothing that would be lost. Where its threads stand is written to stderr.
     """
-    timer = threading.Timer(LEAVE_S, _leave, [hosted])
-    timer.daemon = True
-    timer.start()
-    return timer
+    ended = threading.Event()
+    threading.Thread(target=_leave, args=(hosted, ended), name="leave", daemon=True).start()
+    return ended
 
 
-def _leave(hosted: Sequence[Hosted]) -> None:
-    logger.error("Faust did not end within %.0f s; the process ends without it", LEAVE_S)
+def _leave(hosted: Sequence[Hosted], ended: threading.Event) -> None:
+    wait([one.ended for one in hosted], LOOPS_S)
+    if ended.wait(FAUST_S):
+        return
+    logger.error("Faust did not end within %.0f s; the process ends without it", FAUST_S)
     faulthandler.dump_traceback()
     for one in hosted:
         if (fault := one.fault()) is not None:

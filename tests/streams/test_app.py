@@ -275,7 +275,7 @@ class Blocked(mode.Service):
     async def on_stop(self):
         threading.Event().wait()  # as mode waits for a thread of its own
 
-leave.LEAVE_S = 0.5
+leave.LOOPS_S, leave.FAUST_S = 0.3, 0.2
 app = host(Loop(lambda loop: {work}))
 app.service(Blocked)
 run_app(app)

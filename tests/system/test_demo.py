@@ -12,6 +12,7 @@ import pytest
 from ops.demo import watch
 from streams.topology import discover
 from streams.validation import checked
+from tests.system.auditor import wrong_prediction_is_explained
 
 pytestmark = pytest.mark.broker
 
@@ -59,6 +60,7 @@ def test_demo_that_was_interrupted_and_resumed_ends_as_one_that_was_not(
         assert horizon["predictions"] == closed > 950
     assert undisturbed["dead_letters"] == 0
     assert figures(resumed) == figures(undisturbed)
+    wrong_prediction_is_explained(start)
 
 
 def summary(demo: Any) -> dict[str, Any]:
