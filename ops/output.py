@@ -14,6 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streams.errors import StreamsError
+
+
+class NotWritten(StreamsError):
+    """A file cannot be written."""
+
+
 OUTPUT = click.option(
     "-o",
     "--output",

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     )
     home: Path | None = Field(None, description="Where the embedded stack, locks and keys live.")
 
-    batch_records_max: int = Field(5_000, ge=1, description="Input records of one transaction.")
+    batch_records_max: int = Field(20_000, ge=1, description="Input records of one transaction.")
     batch_bytes_max: int = Field(16_000_000, ge=1, description="Output bytes of one transaction.")
     batch_ms_max: int = Field(2_000, ge=1, description="Age of a transaction under load.")
     idle_commit_ms: int = Field(
@@ -116,7 +116,7 @@ def in_words(changed: Mapping[str, str]) -> str:
     """Recorded settings, each beside its default; one that is no more stands alone.
 
     >>> in_words({"batch_records_max": "50", "former": "1"})
-    'batch_records_max 50 (default 5000), former 1'
+    'batch_records_max 50 (default 20000), former 1'
     """
     fields = Settings.model_fields
     told = {n: f" (default {fields[n].default})" if n in fields else "" for n in changed}

@@ -19,7 +19,7 @@ from ops.backtest.change import Branch, change_of, changed
 from ops.backtest.compare import Comparison, Told
 from ops.backtest.paired import Paired
 from ops.connect import Connection, connect, home_of
-from ops.output import OUTPUT, notes, print_json, print_table, say
+from ops.output import OUTPUT, NotWritten, notes, print_json, print_table, say
 from schemas.record import Record
 from streams.instant import instant_ms
 from streams.topology import Flow
@@ -114,8 +114,11 @@ def _told(path: Path | None) -> Iterator[Told]:
     if path is None:
         yield lambda record: None
         return
-    with path.open("w", encoding="utf-8") as file:
-        yield lambda record: print(json.dumps(record, default=_fields), file=file)
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            yield lambda record: print(json.dumps(record, default=_fields), file=file)
+    except OSError as error:
+        raise NotWritten(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _fields(value: Any) -> Any:

@@ -12,9 +12,8 @@ import click
 from ops.asyncapi import document
 from ops.complete import flows
 from ops.connect import NotConnected, connect
-from ops.output import print_json, say
+from ops.output import NotWritten, print_json, say
 from ops.runs import Run, all_runs
-from streams.errors import StreamsError
 from streams.settings import Settings
 from streams.topology import Topology, discover
 from streams.validation import checked
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from ops.openlineage import Teller
 
 NOWHERE = "embedded"  # the broker's name, when neither settings nor a running stack say it
-
-
-class NotWritten(StreamsError):
-    """The file cannot be written."""
 
 
 @click.group()

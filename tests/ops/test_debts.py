@@ -57,6 +57,6 @@ def test_settings_that_were_changed_are_told_without_secrets(
     monkeypatch.setenv("DOA_BATCH_RECORDS_MAX", "7")
     monkeypatch.setenv("DOA_SASL_PASSWORD", "hidden")
     assert changed_settings(Settings()) == {
-        "batch_records_max": (7, 5_000),
+        "batch_records_max": (7, 20_000),
         "sasl_password": ("(secret)", None),
     }

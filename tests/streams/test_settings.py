@@ -52,7 +52,7 @@ def test_what_a_run_records_names_no_place_and_nobody() -> None:
     found = recorded(settings)
     assert found == {"sasl_mechanism": "PLAIN", "batch_records_max": "50", "stuck_s": "1.5"}
     assert in_words(found) == (
-        "sasl_mechanism PLAIN (default None), batch_records_max 50 (default 5000), "
+        "sasl_mechanism PLAIN (default None), batch_records_max 50 (default 20000), "
         "stuck_s 1.5 (default 60.0)"
     )
 
