@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
@@ -24,13 +25,14 @@ from confluent_kafka.admin import (
 )
 
 from streams.clients import MOVING_CODES, answered, base_config, moves, translated
-from streams.errors import BrokerError
+from streams.errors import BrokerError, OutcomeUnknown
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.reader import KafkaLog
 
 PASSING_PAUSE_S = 0.25
+ASK_S_MAX = 5.0  # before another client asks where partitions end
 RETRY_MS = 5  # twice as long each time: to add offsets while the last transaction is being marked
 LINGER_MS = 100  # fewer, larger requests; a commit and a flush send what waits at once
 
@@ -139,14 +141,12 @@ class Cluster:
         while True:
             try:
                 with translated("list_offsets"):
-                    futures = self.admin().list_offsets(
-                        asked, isolation_level=level, request_timeout=timeout
-                    )
-                    return answered(futures)
+                    ask = partial(self.admin().list_offsets, isolation_level=level)
+                    return answered(ask(asked, request_timeout=min(timeout, ASK_S_MAX)))
             except BrokerError as error:
-                # An old client goes on asking with the leader epoch from before a restart.
-                self._admin = None
-                if again and not (moves(error) and time.monotonic() < deadline):
+                self._admin = None  # an old client goes on asking who is no leader any more, or yet
+                passes = moves(error) or isinstance(error, OutcomeUnknown)
+                if again and not (passes and time.monotonic() < deadline):
                     raise
             if again:
                 time.sleep(PASSING_PAUSE_S)
