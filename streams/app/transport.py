@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Any
 
 from faust.transport.drivers import aiokafka
+from mode import Service
+from mode.threads import ServiceThread
 
 
 class CommittedTransport(aiokafka.Transport):
@@ -19,7 +22,20 @@ class CommittedConsumer(aiokafka.Consumer):
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
 
 
-class CommittedThread(aiokafka.AIOKafkaConsumerThread):
+class PatientThread(ServiceThread):
+    """A thread whose end is waited for beside the event loop: on its way it may ask something of
+    that loop, and mode would block it meanwhile, so that neither ever ended.
+    """
+
+    async def stop(self) -> None:
+        """Ask the thread to end, and wait for that."""
+        if self._started.is_set():
+            await Service.stop(self)
+            if self._thread is not None:
+                await asyncio.to_thread(self._thread.stop)
+
+
+class CommittedThread(PatientThread, aiokafka.AIOKafkaConsumerThread):
     """The thread on which Faust fetches."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:

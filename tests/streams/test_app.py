@@ -23,6 +23,7 @@ from faust.serializers import codecs
 
 from ops.examples.agents.desk.records import Delay, LateAlert, Rebooking
 from streams.app import Host, bridge, build_app, run_app, seal_codecs
+from streams.app.transport import PatientThread
 from streams.codec import MemoryRegistry
 from streams.errors import (
     BrokerError,
@@ -264,6 +265,31 @@ def test_faust_thread_that_a_crash_has_ended_is_stopped_in_peace(app: Host) -> N
     consumer._thread._stopped_set()
     asyncio.set_event_loop(None)
     app.loop.close()
+
+
+class Asking(PatientThread):
+    """A thread that asks its parent's event loop for something on its way to its end."""
+
+    async def on_thread_started(self) -> None:
+        self.add_future(self._hold())
+
+    async def _hold(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            asked = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.parent_loop)
+            await asyncio.wrap_future(asked)
+
+
+def test_thread_that_asks_something_of_its_parent_is_waited_for() -> None:
+    async def run() -> None:
+        asking = Asking()
+        await asking.start()
+        await asyncio.wait_for(asking.stop(), 20)
+        assert asking._thread is not None
+        assert asking._thread.is_stopped.is_set()
+
+    asyncio.run(run())
 
 
 BLOCKED = """
