@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ops.stack.home import write_whole
+from ops.whole import write_whole
 from streams.outline import Outline, outline, outline_of
 from streams.topology import code_version, discover
 

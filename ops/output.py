@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -38,6 +39,11 @@ def console() -> Console:
 def notes() -> Console:
     """Where progress and remarks go."""
     return Console(stderr=True, highlight=False)
+
+
+def progress_bars() -> Progress:
+    """Bars for long work, on a terminal only; they go when it is done."""
+    return Progress(console=notes(), transient=True, disable=not notes().is_terminal)
 
 
 def say(text: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ops.connect import Connection
 from ops.sample import sample
 from streams.errors import StreamsError, TopologyError
 from streams.finder import BoundedLog, Finder
@@ -69,6 +70,18 @@ def flow_of(topology: Topology, topic: str) -> Flow:
         if processor.kind != "source":
             return flow
     raise CannotVerify(f"{topic} holds raw events: nothing in the log leads to them")
+
+
+def partitions_of(connection: Connection, plan: Plan, streams: Iterable[str] = ()) -> int:
+    """How many partitions a flow has. CannotVerify where there is no topic for its input, for its
+    journal or for one of these streams.
+    """
+    counts = connection.cluster.partitions()
+    internal = (plan.flow.journal, *streams)
+    for topic in (*(i.topic for i in plan.inputs), *map(plan.topic, internal)):
+        if topic not in counts:
+            raise CannotVerify(f"there is no topic {topic} in the cluster; run: doa apply")
+    return counts[plan.inputs[0].topic]
 
 
 def references(drawn: Drawn) -> list[Reference]:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from ops.backtest.compare import Comparison, Told, compare
 from ops.connect import Connection
-from ops.verify import CannotVerify
+from ops.verify import CannotVerify, partitions_of
 from streams.plan import Plan
 from streams.scratch import ScratchRegistry
 from streams.topology import Flow
@@ -27,12 +27,7 @@ def backtest(
     """
     registry = ScratchRegistry(connection.registry)
     plan = Plan(flow, registry, connection.settings.namespace, connection.keys)
-    counts = connection.cluster.partitions()
-    needed = [i.topic for i in plan.inputs] + [plan.topic(flow.journal)]
-    missing = [topic for topic in needed if topic not in counts]
-    if missing:
-        raise CannotVerify(f"there is no topic {missing[0]} in the cluster; run: doa apply")
-    partitions = counts[plan.inputs[0].topic]
+    partitions = partitions_of(connection, plan)
     with closing(connection.cluster.log()) as log:
         found = compare(plan, log, partitions, since_ms=since_ms, progress=progress, told=told)
     if not found.codes:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import Progress
 
 from ops.backtest import run
 from ops.backtest.branch import run_at
@@ -19,7 +18,7 @@ from ops.backtest.change import Branch, change_of, changed
 from ops.backtest.compare import Comparison, Told
 from ops.backtest.paired import Paired
 from ops.connect import Connection, connect, home_of
-from ops.output import OUTPUT, NotWritten, notes, print_json, print_table, say
+from ops.output import OUTPUT, NotWritten, print_json, print_table, progress_bars, say
 from schemas.record import Record
 from streams.instant import instant_ms
 from streams.topology import Flow
@@ -98,7 +97,7 @@ def _arguments(
 
 def _compared(connection: Connection, flow: Flow, since_ms: int, told: Told) -> Comparison:
     """Compare, with a bar on a terminal."""
-    with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
+    with progress_bars() as bars:
         bar = bars.add_task("taken again", total=None)
 
         def progress(at_ms: int) -> None:

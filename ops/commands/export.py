@@ -12,7 +12,7 @@ from ops.complete import topics
 from ops.export.point_in_time import Finding, check, questions_of
 from ops.export.write import check_target, export, manifest_of
 from ops.frames import Reading, scan
-from ops.output import OUTPUT, notes, print_json, say
+from ops.output import OUTPUT, print_json, progress_bars, say
 from ops.sensitive import SENSITIVE
 
 
@@ -66,7 +66,7 @@ def export_command(
     names = columns.split(",") if columns else None
     end = f"@{as_of.removeprefix('@')}" if as_of else end or "end"
     reading = scan(topic, start, end, columns=names, sensitive=sensitive, app=packages)
-    with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
+    with progress_bars() as bars:
         finding = _checked(reading, bars) if checks else None
         if finding is not None and finding.faulty:
             bars.stop()

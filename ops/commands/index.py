@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import click
-from rich.progress import Progress
 
 from ops.connect import Connection, connect
 from ops.lineage_file import remove
 from ops.lineage_index import LineageIndex, path_of
-from ops.output import OUTPUT, notes, print_json
+from ops.output import OUTPUT, print_json, progress_bars
 from streams.errors import StreamsError
 from streams.topology import Topology, discover
 
@@ -66,6 +65,6 @@ def _opened(connection: Connection, topology: Topology) -> Iterator[LineageIndex
 
 def _bring_up_to_date(index: LineageIndex) -> int:
     """Read what is new, with a bar on a terminal; how many records."""
-    with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as progress:
+    with progress_bars() as progress:
         bar = progress.add_task("reading lineage", total=None)
         return index.update(lambda done, total: progress.update(bar, completed=done, total=total))

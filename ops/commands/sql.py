@@ -8,11 +8,10 @@ import json
 from typing import Any
 
 import click
-from rich.progress import Progress
 from rich.text import Text
 
 from ops.connect import connect
-from ops.output import notes, plain, print_json, print_table, say
+from ops.output import plain, print_json, print_table, progress_bars, say
 from ops.query.run import Answer, Asked, Limits, run
 from ops.query.snapshots import Snapshot
 from ops.sensitive import SENSITIVE, may_see
@@ -86,7 +85,7 @@ def sql(
     connection, topology = connect(), checked(discover(packages))
     seen = may_see(connection.settings, sensitive=sensitive)
     asked = Asked(query, snapshot, as_of, seen, skip_undecodable)
-    with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
+    with progress_bars() as bars:
         bar = bars.add_task("records read", total=None)
 
         def taken(snapshot: Snapshot) -> None:

@@ -21,7 +21,7 @@ from streams.expression import Expression, all_hold, parse
 from streams.masking import masks_of
 from streams.scope import scope_of
 from streams.settings import Settings
-from streams.shown import Shown
+from streams.shown import Shown, View
 from streams.tap import tap
 
 RATE_FOLLOWED = 20  # records a second on a terminal: more scroll by unread
@@ -103,7 +103,7 @@ def tap_command(
     if rate is None:
         rate = RATE_FOLLOWED if follows and sys.stdout.isatty() else 0
     connection = connect(settings)
-    view = connection.view(known, sensitive=sensitive)
+    view = View(connection.registry, known.names, settings.prefix, masks)
     cap, counts = RateCap(rate), Counter[str]()
 
     def idle() -> bool:

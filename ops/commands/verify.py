@@ -7,14 +7,13 @@ from contextlib import closing
 from dataclasses import asdict
 
 import click
-from rich.progress import Progress
 
 from ops.complete import topics
 from ops.connect import connect
-from ops.output import OUTPUT, notes, print_json, print_table, say
+from ops.output import OUTPUT, print_json, print_table, progress_bars, say
 from ops.reach import Reach, reach
 from ops.sensitive import SENSITIVE
-from ops.verify import CannotVerify, Verdict, Verifier, flow_of, references
+from ops.verify import CannotVerify, Verdict, Verifier, flow_of, partitions_of, references
 from streams.finder import ID, Finder, parse_id
 from streams.outline import outline
 from streams.plan import Plan
@@ -63,13 +62,9 @@ def verify(
     connection, topology = connect(), checked(discover(packages))
     flow, named = _meant(topology, record, connection.settings.prefix)
     plan = Plan(flow, connection.registry, connection.settings.namespace, connection.keys)
-    counts = connection.cluster.partitions()
-    needed = [i.topic for i in plan.inputs] + [plan.topic(n) for n in (flow.journal, *named)]
-    missing = [topic for topic in needed if topic not in counts]
-    if missing:
-        raise CannotVerify(f"there is no topic {missing[0]} in the cluster; run: doa apply")
+    partitions = partitions_of(connection, plan, named)
     view = connection.view(topology, sensitive=sensitive)
-    verifier = Verifier(plan, view, counts[plan.inputs[0].topic])
+    verifier = Verifier(plan, view, partitions)
     with closing(connection.cluster.log()) as log:
         if ID.fullmatch(record):
             drawn = verifier.one(log, parse_id(record, connection.settings.prefix))
@@ -77,7 +72,7 @@ def verify(
             drawn = verifier.sample(log, named, sample, seed)
         if not any(drawn.values()):
             raise CannotVerify(f"nothing has been written to {record} yet")
-        with Progress(console=notes(), transient=True, disable=not notes().is_terminal) as bars:
+        with progress_bars() as bars:
             if only_reach:
                 bar = bars.add_task("records traced", total=None)
                 tracer = Tracer(outline(topology), Finder(log, plan.prefix), view)

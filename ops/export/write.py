@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import pyarrow as pa
 
 from ops.export.formats import FORMATS
 from ops.frames import Reading
+from ops.whole import whole, write_whole
 from streams.columns.frames import Unreadable
 from streams.errors import StreamsError
 from streams.extent import document
@@ -63,7 +62,7 @@ def export(
     schemas: dict[int, Any] = {}
     records = 0
     try:
-        with _beside(path) as part:
+        with whole(path) as part:
             batches = reading.batches(refused.append if skip_undecodable else None, schemas)
             with part.open("wb") as file, FORMATS[path.suffix](file, batches.schema) as write:
                 for batch in batches:
@@ -73,22 +72,10 @@ def export(
             with part.open("rb") as written:
                 digest = hashlib.file_digest(written, "sha256").hexdigest()
             manifest = _manifest(reading, path, records, digest, schemas, refused, details or {})
-            with _beside(manifest_of(path)) as text:
-                text.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+            write_whole(manifest_of(path), json.dumps(manifest, indent=2) + "\n")
     except OSError as error:
         raise CannotExport(f"{path} cannot be written: {error.strerror or error}") from error
     return manifest
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A file beside another, which it replaces at the end, or which leaves nothing."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _manifest(

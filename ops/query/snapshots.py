@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.connect import Connection, home_of
+from ops.whole import write_whole
 from streams.errors import StreamsError
 from streams.extent import END, Extent, document, extent_of, extents_now
 from streams.instant import instant_ms
@@ -89,10 +89,7 @@ def _read(path: Path, asked: str, topics: list[str]) -> Snapshot:
 
 
 def _write(path: Path, streams: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps({"streams": streams}, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_whole(path, json.dumps({"streams": streams}, indent=1) + "\n")
     unnamed = [p for p in path.parent.glob("at-*.json") if UNNAMED.fullmatch(p.stem)]
     if len(unnamed) > UNNAMED_MAX:
         for old in sorted(unnamed, key=lambda p: p.stat().st_mtime)[:-UNNAMED_MAX]:

@@ -19,6 +19,7 @@ from ops.stack.errors import Busy, ForeignData
 from ops.stack.kafka import new_cluster_id
 from ops.stack.lock import Lock
 from ops.stack.ports import CONTROLLER_PORT, KAFKA_PORT, REGISTRY_PORT, choose_port
+from ops.whole import write_whole
 
 FORMAT = 1
 PROJECT = "doa"
@@ -154,14 +155,6 @@ def _homes(cache: Path) -> list[str]:
     path = _homes_path(cache)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [line for line in lines if memory_path(Path(line)).exists()]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write beside, then rename: a reader sees the old text or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -220,16 +221,10 @@ def test_interval_takes_a_day_as_one_draw() -> None:
 def module() -> Iterator[ModuleType]:
     """A module of somebody's, without processors."""
     made = ModuleType("somebodys")
-    made.__spec__ = importlib_spec("somebodys")
+    made.__spec__ = ModuleSpec("somebodys", None)
     sys.modules["somebodys"] = made
     yield made
     del sys.modules["somebodys"]
-
-
-def importlib_spec(name: str) -> Any:
-    from importlib.machinery import ModuleSpec
-
-    return ModuleSpec(name, None)
 
 
 def test_setting_is_in_force_when_the_model_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,14 +263,10 @@ def test_setting_that_cannot_be_made_is_refused(text: str, error: str) -> None:
 def test_module_takes_the_place_of_a_processor_of_the_same_name(module: ModuleType) -> None:
     from processors.flights.planned import planned
 
-    module.other = replace_learner(planned, doc="Another.")  # type: ignore[attr-defined]
+    module.other = replace(planned, doc="Another.")  # type: ignore[attr-defined]
     flow = changed(("processors",), None, Module("somebodys"))
     assert [p.doc for p in flow.processors if p.name == "planned"] == ["Another."]
     assert len(flow.processors) == len(changed(("processors",), None, None).processors)
-
-
-def replace_learner(learner: Any, **changes: Any) -> Any:
-    return replace(learner, **changes)
 
 
 def test_module_without_a_change_is_refused(module: ModuleType) -> None:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ops.export.formats import FORMATS
-from ops.export.write import CannotExport, _beside, check_target
+from ops.export.write import CannotExport, check_target
+from ops.whole import whole
 from streams.columns.types import INSTANT
 
 SHELL = pa.struct([("turns", pa.int64()), ("sizes", pa.list_(pa.float64()))])
@@ -85,11 +86,11 @@ def test_parquet_keeps_types_and_is_the_same_again() -> None:
 def test_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), _beside(path) as part:
+    with pytest.raises(KeyboardInterrupt), whole(path) as part:
         part.write_text("half")
         raise KeyboardInterrupt
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.csv", "old")]
-    with _beside(path) as part:
+    with whole(path) as part:
         part.write_text("new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.csv", "new")]
 
