@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ops.connect import home_of
 from ops.demo import run, summary
 from ops.demo.watch import ScoreBoard
+from ops.interrupt import Interrupt
 from ops.output import OUTPUT, notes, print_json, say
 from ops.stack import Stack
 from streams.topology import discover
@@ -78,7 +79,7 @@ def demo(
     began = time.monotonic()
     connection, started_stack = run.prepare(topology, options, say)
     setup_seconds = time.monotonic() - began
-    interrupt = Interrupt()
+    interrupt = Interrupt(signal.SIGINT, signal.SIGTERM)
     replay: run.Replay | None = None
     team: run.Workers | None = None
     board = ScoreBoard(connection)
@@ -113,27 +114,6 @@ def _stop(replay: run.Replay | None, team: run.Workers | None) -> None:
         replay.stop()
     if team is not None:
         team.stop()
-
-
-class Interrupt:
-    """Ctrl-C and SIGTERM. They are raised at once, and again at the next look: where a library has
-    called back, an exception may end unheard.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self)
-
-    def __call__(self, *_: object) -> None:
-        """Be asked."""
-        self.asked = True
-        raise KeyboardInterrupt
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if asked."""
-        if self.asked:
-            raise KeyboardInterrupt
 
 
 class LiveLine:

@@ -12,6 +12,7 @@ import click
 
 from ops.complete import topics
 from ops.connect import connect, home_of
+from ops.interrupt import Interrupt
 from ops.outlined import outlined
 from ops.output import say
 from ops.rate_cap import RateCap
@@ -104,9 +105,10 @@ def tap_command(
         rate = RATE_FOLLOWED if follows and sys.stdout.isatty() else 0
     connection = connect(settings)
     view = View(connection.registry, known.names, settings.prefix, masks)
-    cap, counts = RateCap(rate), Counter[str]()
+    cap, counts, interrupt = RateCap(rate), Counter[str](), Interrupt()
 
     def idle() -> bool:
+        interrupt.check()
         _tell_missed(cap)
         return False
 
