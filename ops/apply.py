@@ -34,6 +34,8 @@ COMPACTED = {  # small segments, so that it happens: the one that is written to 
 }
 MARKS_KEPT_LONGER_MS = 30 * DAY_MS  # a segment lives as long as its youngest record, and a week
 GROUP_EMPTY_WAIT_S = 15.0
+TOPICS_PAUSE_S = 0.05
+TOPICS_S_MAX = 60.0  # until topics that were made can be used: a slow disk takes its time
 
 
 @dataclass(frozen=True)
@@ -183,20 +185,19 @@ def buried_with(topology: Topology, flow: Flow) -> list[str]:
 
 
 def await_topics(cluster: Cluster, names: set[str]) -> None:
-    """Wait until topics that were just made can be used; BrokerError when that takes too long."""
-    deadline = time.monotonic() + cluster.settings.request_timeout_s
-    while not _led(cluster, names):
+    """Wait until topics that were just made can be used; BrokerError when that takes too long.
+
+    A broker names the leader of a partition a while before that one knows of it.
+    """
+    deadline = time.monotonic() + TOPICS_S_MAX
+    known = cluster.partitions()
+    while missing := sorted(name for name in names if not known.get(name)):
         if time.monotonic() > deadline:
-            raise BrokerError(f"topics do not appear: {', '.join(sorted(names))}")
-        time.sleep(0.05)
-
-
-def _led(cluster: Cluster, names: set[str]) -> bool:
-    known = cluster.admin().list_topics(timeout=cluster.settings.request_timeout_s).topics
-    found = [list(known[name].partitions.values()) for name in names if name in known]
-    return len(found) == len(names) and all(
-        one and all(partition.leader >= 0 for partition in one) for one in found
-    )
+            raise BrokerError(f"topics do not appear: {', '.join(missing)}")
+        time.sleep(TOPICS_PAUSE_S)
+        known = cluster.partitions()
+    places = [(name, number) for name in names for number in range(known[name])]
+    cluster.ends(places, timeout_s=deadline - time.monotonic())
 
 
 def _settings(stream: Stream) -> dict[str, str]:

@@ -52,7 +52,7 @@ from streams.transaction import Transaction
 from streams.unit import Unit
 
 YOUNG, ALL = 1, 2  # garbage is collected after a batch, never during one: what is young, seldom all
-COLLECT_ALL_COMMITS = 500
+COLLECT_COMMITS, COLLECT_ALL_COMMITS = 8, 512
 OUTPUTS_CHUNK = 500  # records handed to the producer at once: it sends while the unit goes on
 OUTPUTS_HELD_MAX = 5_000  # while a commit is under way, which is waited for then
 LOOKUPS_MAX = 8  # that are asked of the registry at once
@@ -236,7 +236,8 @@ class FlowLoop:
         self.transaction.commit(offsets, self._consumer.consumer_group_metadata(), then)
         self._taken, self._age_ms_max = 0, self.settings.batch_ms_max
         self.refused.clear()  # a refusal ends with its batch: what is redriven is tried again
-        gc.collect(YOUNG if self.commits % COLLECT_ALL_COMMITS else ALL)
+        if self.commits % COLLECT_COMMITS == 0:
+            gc.collect(YOUNG if self.commits % COLLECT_ALL_COMMITS else ALL)
 
     def _committed(self, taken: int, keep: Callable[[], None]) -> None:
         """Count what is visible now."""

@@ -4,8 +4,6 @@ time.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from streams.errors import DataError, FutureEvent, OutOfBounds, WireFormat, WrongPartition
 from streams.lineage import HEADER
 from streams.merge import NO_TIME, Input, Stored
@@ -39,7 +37,7 @@ def intake(plan: Plan, partition: int, partitions: int, source: int, stored: Sto
     if not headers:
         return Input(source, offset, time_ms, record, key, value, appended_ms)
     header, context = headers.get(HEADER), context_of(headers)
-    return Input(source, offset, time_ms, record, key, value, appended_ms, header, context=context)
+    return Input(source, offset, time_ms, record, key, value, appended_ms, header, context)
 
 
 def _check_key(
@@ -68,7 +66,8 @@ def _redriven(plan: Plan, partition: int, partitions: int, stored: Stored) -> In
     try:
         asked = plan.inputs[plan.redrive].codec.decode(stored.value)
     except DataError as error:
-        return replace(item, record=error)
+        item.record = error
+        return item
     if asked.verb == "drop":
         return item
     try:
@@ -77,9 +76,12 @@ def _redriven(plan: Plan, partition: int, partitions: int, stored: Stored) -> In
         if address.source >= 0:
             inner = Stored(stored.offset, asked.key, asked.value, {}, stored.appended_ms)
             found = intake(plan, partition, partitions, address.source, inner)
-            return replace(found, source=plan.redrive, again=again, context=item.context)
+            found.source, found.again, found.context = plan.redrive, again, item.context
+            return found
         record = address.codec.decode(asked.value)
     except DataError as error:
-        return replace(item, record=error, again=Again(asked))
+        item.record, item.again = error, Again(asked)
+        return item
     time_ms = NO_TIME if address.event_time is None else getattr(record, address.event_time)
-    return replace(item, time_ms=time_ms, record=record, again=again)
+    item.time_ms, item.record, item.again = time_ms, record, again
+    return item

@@ -27,6 +27,7 @@ from schemas.snapshot import ALGORITHM, Snapshot
 from streams.errors import SnapshotError, VersionSkew
 from streams.unpickle import dumps, loads
 
+PYTHON, RIVER = platform.python_version(), version("river")  # looked up once: it reads files
 DOMAIN = b"doa model snapshot v1\x00"
 KEY_BYTES_MIN = 32
 KEYS_KEPT = 2  # one signs, and the one before it still verifies
@@ -132,8 +133,8 @@ def seal_model(
         **fields,
         "algorithm": ALGORITHM,
         "key_id": key_id,
-        "python": platform.python_version(),
-        "river": version("river"),
+        "python": PYTHON,
+        "river": RIVER,
         "parts": len(places),
         "payload_sha256": hashlib.sha256(payload).hexdigest(),
     }
@@ -187,7 +188,7 @@ def open_model(
             f"snapshot of {owner} is torn: {first.parts} parts were expected in order, here are "
             f"{', '.join(str(p.part) for p in parts)}"
         )
-    here = (_minor(platform.python_version()), _minor(version("river")))
+    here = (_minor(PYTHON), _minor(RIVER))
     there = (_minor(first.python), _minor(first.river))
     if here != there:
         raise VersionSkew(

@@ -80,7 +80,7 @@ class Transaction:
         with translated("produce"):
             for topic, key, value, headers in outputs:
                 try:
-                    produce(topic, value, key, partition, headers=headers)
+                    produce(topic, value, key, partition, None, None, 0, headers)  # by place: fast
                 except BufferError:
                     put(self._producer, topic, value, key, partition, headers=headers)
             self._producer.poll(0)

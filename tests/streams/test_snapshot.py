@@ -92,7 +92,7 @@ def test_envelope_says_what_it_is_a_cache_of() -> None:
         "algorithm": "hmac-sha256",
         "key_id": "new",
         "python": platform.python_version(),
-        "river": streams.snapshot.version("river"),
+        "river": streams.snapshot.RIVER,
         "part": 0,
         "parts": 1,
     }
@@ -210,13 +210,12 @@ def test_torn_snapshot_does_not_reach_the_unpickler(
     assert canary == []
 
 
-@pytest.mark.parametrize(("module", "name"), [("platform", "python_version"), ("", "version")])
+@pytest.mark.parametrize("name", ["PYTHON", "RIVER"])
 def test_snapshot_of_another_version_asks_for_a_rebuild(
-    module: str, name: str, monkeypatch: pytest.MonkeyPatch, canary: list[bytes]
+    name: str, monkeypatch: pytest.MonkeyPatch, canary: list[bytes]
 ) -> None:
     record = sealed()
-    target = "streams.snapshot." + (f"{module}.{name}" if module else name)
-    monkeypatch.setattr(target, lambda *_: "9.9.9")
+    monkeypatch.setattr(f"streams.snapshot.{name}", "9.9.9")
     with pytest.raises(VersionSkew, match=r"here are .*9\.9"):
         open_model([record], KEYS, OWNER, DelayModel)
     assert canary == []
@@ -225,7 +224,7 @@ def test_snapshot_of_another_version_asks_for_a_rebuild(
 def test_patch_versions_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     record = sealed()
     minor = ".".join(platform.python_version().split(".")[:2])
-    monkeypatch.setattr("streams.snapshot.platform.python_version", lambda: f"{minor}.99")
+    monkeypatch.setattr("streams.snapshot.PYTHON", f"{minor}.99")
     assert isinstance(open_model([record], KEYS, OWNER, DelayModel), DelayModel)
 
 
