@@ -2,9 +2,7 @@
 
 The change is made from the beginning of the log: state and models are folds over all that came
 before, so that is the only beginning at which both have the same. What is compared and scored may
-begin later. A record's counterpart is the one in the same stream and partition, of the same key,
-event time and identifying fields (those by which the flow's events are unique); of several, in
-their order. So a record that only one side has does not shift all the others.
+begin later.
 
 A record that is equal in key and value is the same, whatever its id and its parents: ids count,
 and one record more moves those of all that follow.
@@ -12,30 +10,31 @@ and one record more moves those of all that follow.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from math import isfinite
+from typing import Any
 
 from ops.backtest.paired import Paired
-from schemas.record import Record
-from streams.errors import DataError, StreamsError
-from streams.finder import BoundedLog, number_of
-from streams.journal import Tape, replay_journal
+from ops.backtest.pairs import Pairs, Side
+from ops.backtest.seen import Sight, fields_of, key_of
+from streams.errors import NotFound, StreamsError
+from streams.finder import BoundedLog
+from streams.journal import replay_journal
 from streams.loss import Loss
+from streams.masking import Mask, masks_of
 from streams.merge import Stored
+from streams.outline import outline
 from streams.plan import Plan
 from streams.processor import RecordClass
-from streams.topology import stream_of
+from streams.topology import Topology, stream_of
 
-UNPAIRED_MAX = 500_000  # records of one stream and partition that wait for their counterparts
-
-Identity = tuple[Any, ...]
 Told = Callable[[dict[str, Any]], None]
 
 
-class Unpaired(StreamsError):
-    """What was written cannot be compared with what would be."""
+class BadLoss(StreamsError):
+    """A loss is no number, or cannot be computed."""
 
 
 @dataclass
@@ -58,16 +57,9 @@ class Comparison:
 
     streams: dict[str, StreamChange]
     losses: dict[tuple[str, str], Paired]
-    dead_letters: int = 0  # that the changed flow writes
+    dead_letters_before: int = 0  # of this flow, since the beginning
+    dead_letters_after: int = 0
     codes: Counter[str] = field(default_factory=Counter)  # transactions by the code that ran
-
-
-class Side(NamedTuple):
-    """A record of one side: where it lies or would lie, as bytes and as a record."""
-
-    n: int | None
-    stored: Stored
-    record: Record
 
 
 def compare(
@@ -76,14 +68,16 @@ def compare(
     partitions: int,
     *,
     since_ms: int = 0,
+    may_see: frozenset[str] = frozenset(),
     progress: Callable[[int], None] = lambda at_ms: None,
-    told: Told = lambda record: None,
+    told: Told | None = None,
 ) -> Comparison:
     """Run a changed flow on what its journal says was taken, and compare what it writes with what
     is there.
 
-    `told` hears of every record that is not the same, `progress` of the time (ms) that was reached.
-    InputGone if the input is not there any more; Unpaired.
+    `told` hears of every record that is not the same, without what is neither public nor in
+    `may_see`; `progress` hears of the time (ms) that was reached. InputGone if the input is not
+    there any more; Unpaired; BadLoss.
     """
     named = {stream_of(c).topic: c for c in plan.flow.written}
     topics = {plan.topic(name): named[name] for name in plan.flow.derived}
@@ -92,163 +86,124 @@ def compare(
     }
     found = Comparison({name: StreamChange() for name in plan.flow.derived}, losses)
     dead_letter = plan.topic(plan.flow.dead_letter)
+    sight = Sight(plan.registry, masks_of(outline(Topology({plan.flow.name: plan.flow})), may_see))
     for partition in range(partitions):
-        pairs = {
-            topic: _Pairs(plan, log, record, partition, since_ms, found, told)
-            for topic, record in topics.items()
-        }
+        pairs = {}
+        for topic, record in topics.items():
+            tally = _Tally(plan, record, partition, found, sight, told)
+            pairs[topic] = Pairs(plan, log, record, partition, since_ms, sight, tally)
         for entry, outputs in replay_journal(plan, log, partition, partitions):
             found.codes[entry.code_version] += 1
             for topic, key, value, headers in outputs:
                 if topic in pairs:
                     data = key.encode() if isinstance(key, str) else key
                     pairs[topic].take(Stored(-1, data, value, dict(headers)))
-                found.dead_letters += topic == dead_letter
+                found.dead_letters_after += topic == dead_letter
             progress(entry.time_ms)
         for waiting in pairs.values():
             waiting.close()
+        found.dead_letters_before += _letters(log, dead_letter, partition, plan.flow.name)
     return found
 
 
-class _Pairs:
-    """The records of one stream and partition, those that were written beside those of the
-    change.
-    """
+def _letters(log: BoundedLog, dead_letter: str, partition: int, flow: str) -> int:
+    """How many dead letters a flow wrote: those of a domain share a topic."""
+    try:
+        _, end = log.bounds(dead_letter, partition)
+    except NotFound:
+        return 0
+    letters = log.records(dead_letter, partition, 0, end)
+    return sum(letter.headers.get("error.flow") == flow.encode() for letter in letters)
+
+
+def _differing(before: Side, after: Side) -> list[str]:
+    """The fields that are not the same."""
+    if before.stored.value == after.stored.value:
+        return []
+    left, right = dict(before.record), dict(after.record)
+    return [name for name in {**left, **right} if left.get(name) != right.get(name)]
+
+
+class _Tally:
+    """Counts what becomes of the records of one stream and partition, and tells of them."""
 
     def __init__(
         self,
         plan: Plan,
-        log: BoundedLog,
         record: RecordClass,
         partition: int,
-        since_ms: int,
         found: Comparison,
-        told: Told,
+        sight: Sight,
+        told: Told | None,
     ) -> None:
         stream = stream_of(record)
-        self._topic, self._partition, self._told = stream.topic, partition, told
+        self._topic, self._event_time = stream.topic, stream.event_time
+        self._place = f"{stream.topic}[{partition}]"
         self._found, self._change = found, found.streams[stream.topic]
         self._losses = [loss for loss in plan.flow.losses if loss.examples is record]
-        self._codec, self._event_time = plan.codec(record), stream.event_time
-        unique = {i.unique for i in plan.inputs if i.unique is not None}
-        self._identifying = sorted(unique & set(record.model_fields))
-        name = plan.topic(stream.topic)
-        first, self._end = log.bounds(name, partition)
-        self._tape = Tape(log, name, partition)
-        self._before: defaultdict[Identity, deque[Side]] = defaultdict(deque)
-        self._after: defaultdict[Identity, deque[Side]] = defaultdict(deque)
-        self._waiting = 0
-        self._since_ms = since_ms if first == 0 else max(since_ms, self._oldest_ms())
+        self._sight, self._told = sight, told
 
-    def _oldest_ms(self) -> int:
-        """The event time at which retention has cut; what is older has no counterpart."""
-        before = self._tape.next()
-        if before is None:
-            return 0
-        side = self._side(before)
-        self._put(side, self._before, self._after)
-        return self._at_ms(side)
-
-    def take(self, after: Stored) -> None:
-        """Take a record of the changed flow, and one more that was written."""
-        self._put(self._side(after), self._after, self._before)
-        before = self._tape.next()
-        if before is not None:
-            self._put(self._side(before), self._before, self._after)
-
-    def close(self) -> None:
-        """Take the rest of what was written; what waits still has no counterpart. What was written
-        since the beginning may be of a transaction that was not taken again.
-        """
-        while (before := self._tape.next()) is not None:
-            self._put(self._side(before), self._before, self._after)
-        for side in (s for sides in self._before.values() for s in sides):
-            if side.stored.offset < self._end:
-                self._alone(side, "removed")
-        for side in (s for sides in self._after.values() for s in sides):
-            self._alone(side, "added")
-
-    def _side(self, stored: Stored) -> Side:
-        """A record of either side; one that would be written has no offset yet."""
-        try:
-            record = self._codec.decode(stored.value)
-        except DataError as error:
-            raise Unpaired(f"{self._topic}[{self._partition}]@{stored.offset}: {error}") from error
-        return Side(None if stored.offset < 0 else number_of(stored), stored, record)
-
-    def _at_ms(self, side: Side) -> int:
-        at_ms: int = getattr(side.record, self._event_time)
-        return at_ms
-
-    def _put(
-        self,
-        side: Side,
-        own: defaultdict[Identity, deque[Side]],
-        other: defaultdict[Identity, deque[Side]],
-    ) -> None:
-        """Pair a record with the first of its identity that waits on the other side, or wait."""
-        fields = (getattr(side.record, name) for name in self._identifying)
-        identity = (side.stored.key, self._at_ms(side), *fields)
-        waiting = other.get(identity)
-        if not waiting:
-            own[identity].append(side)
-            self._waiting += 1
-            if self._waiting > UNPAIRED_MAX:
-                raise Unpaired(
-                    f"{self._topic}[{self._partition}]: {UNPAIRED_MAX:,} records have no "
-                    "counterpart; the change writes other keys or event times"
-                )
-            return
-        found = waiting.popleft()
-        self._waiting -= 1
-        if not waiting:
-            del other[identity]
-        before, after = (found, side) if other is self._before else (side, found)
-        if self._at_ms(side) >= self._since_ms:
-            self._compare(before, after)
-
-    def _compare(self, before: Side, after: Side) -> None:
+    def pair(self, before: Side, after: Side) -> None:
+        """Compare a record with its counterpart."""
         for loss in self._losses:
-            self._score(loss, before.record, after.record, self._at_ms(after))
-        if before.stored.value == after.stored.value:
-            self._change.same += 1
-            return
-        left, right = dict(before.record), dict(after.record)
-        fields = [name for name in {**left, **right} if left.get(name) != right.get(name)]
-        if not fields:
+            self._score(loss, before, after)
+        if not (names := _differing(before, after)):
             self._change.same += 1
             return
         self._change.changed += 1
-        self._change.fields.update(fields)
-        self._tell(before, "changed", {name: [left.get(name), right.get(name)] for name in fields})
+        self._change.fields.update(names)
+        self._change.first = self._change.first or self._id(before)
+        if self._told is not None:
+            masks = self._sight.masks(self._topic, before.stored, after.stored)
+            said, says = fields_of(before.record, masks), fields_of(after.record, masks)
+            pairs = {name: [said.get(name), says.get(name)] for name in names}
+            self._told(self._document(before, "changed", masks, pairs))
 
-    def _score(self, loss: Loss, before: Record, after: Record, at_ms: int) -> None:
-        left, right = loss.of(before), loss.of(after)
+    def added(self, after: Side) -> None:
+        """Only the change writes it: it lies nowhere, and has no id that could be traced."""
+        self._change.added += 1
+        self._tell(after, "added")
+
+    def removed(self, before: Side) -> None:
+        """The change does not write it."""
+        self._change.removed += 1
+        self._change.first = self._change.first or self._id(before)
+        self._tell(before, "removed")
+
+    def _score(self, loss: Loss, before: Side, after: Side) -> None:
+        left = self._loss(loss, before, before, "as it was written")
+        right = self._loss(loss, after, before, "after the change")
         if left is not None and right is not None:
+            at_ms = getattr(after.record, self._event_time)
             self._found.losses[(self._topic, loss.name)].add(at_ms, left, right)
 
-    def _alone(self, side: Side, what: str) -> None:
-        if self._at_ms(side) < self._since_ms:
-            return
-        if what == "added":
-            self._change.added += 1
-        else:
-            self._change.removed += 1
-        self._tell(side, what, dict(side.record))
+    def _loss(self, loss: Loss, side: Side, before: Side, when: str) -> float | None:
+        """A loss of one side. One that is no number would leave no mean."""
+        example = f"{loss.name!r} of {self._id(before)}, {when},"
+        try:
+            value = loss.of(side.record)
+        except Exception as error:  # of the flow's own function; its text may quote the record
+            raise BadLoss(f"{example} raised {type(error).__name__}; mend the loss") from error
+        if value is not None and not isfinite(value):
+            raise BadLoss(f"{example} is {value}; a finite number was expected, or None")
+        return value
 
-    def _tell(self, side: Side, what: str, fields: dict[str, Any]) -> None:
-        """An added record lies nowhere, and has no id that could be traced."""
-        place = f"{self._topic}[{self._partition}]"
-        written = f"{place}@{side.stored.offset}" if side.n is None else f"{place}#{side.n}"
-        if what != "added" and self._change.first is None:
-            self._change.first = written
-        self._told(
-            {
-                "topic": self._topic,
-                "what": what,
-                "id": None if what == "added" else written,
-                "key": None if side.stored.key is None else side.stored.key.decode(),
-                "at_ms": self._at_ms(side),
-                "fields": fields,
-            }
-        )
+    def _tell(self, side: Side, what: str) -> None:
+        if self._told is not None:
+            masks = self._sight.masks(self._topic, side.stored)
+            self._told(self._document(side, what, masks, fields_of(side.record, masks)))
+
+    def _document(
+        self, side: Side, what: str, masks: list[Mask], fields: dict[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "topic": self._topic,
+            "what": what,
+            "id": None if what == "added" else self._id(side),
+            "key": key_of(side.stored, masks),
+            "at_ms": fields_of(side.record, masks)[self._event_time],
+            "fields": fields,
+        }
+
+    def _id(self, before: Side) -> str:
+        return self._place + (f"@{before.stored.offset}" if before.n is None else f"#{before.n}")

@@ -7,7 +7,8 @@ from contextlib import closing
 
 from ops.backtest.compare import Comparison, Told, compare
 from ops.connect import Connection
-from ops.verify import CannotVerify, partitions_of
+from ops.sensitive import may_see
+from ops.verify import CannotVerify
 from streams.plan import Plan
 from streams.scratch import ScratchRegistry
 from streams.topology import Flow
@@ -18,18 +19,22 @@ def backtest(
     flow: Flow,
     *,
     since_ms: int = 0,
+    sensitive: bool = False,
     progress: Callable[[int], None] = lambda at_ms: None,
-    told: Told = lambda record: None,
+    told: Told | None = None,
 ) -> Comparison:
     """Run a flow, changed or not, on the input that it really took, and compare what it writes with
     what is in its streams from an event time on; see `compare`. Nothing is written anywhere.
-    CannotVerify where it has not run.
+    CannotVerify where it has not run; NotAllowed where nothing sensitive may be seen.
     """
+    seen = may_see(connection.settings, sensitive=sensitive)
     registry = ScratchRegistry(connection.registry)
     plan = Plan(flow, registry, connection.settings.namespace, connection.keys)
-    partitions = partitions_of(connection, plan)
+    partitions = connection.cluster.partitions().get(plan.topic(flow.journal), 0)
     with closing(connection.cluster.log()) as log:
-        found = compare(plan, log, partitions, since_ms=since_ms, progress=progress, told=told)
+        found = compare(
+            plan, log, partitions, since_ms=since_ms, may_see=seen, progress=progress, told=told
+        )
     if not found.codes:
-        raise CannotVerify(f"{flow.name} has not run yet: its journal is empty")
+        raise CannotVerify(f"{flow.name} has not run yet: its journal is empty, or not there")
     return found

@@ -18,8 +18,10 @@ from ops.backtest.change import Branch, change_of, changed
 from ops.backtest.compare import Comparison, Told
 from ops.backtest.paired import Paired
 from ops.connect import Connection, connect, home_of
+from ops.interrupt import Interrupt
 from ops.output import OUTPUT, NotWritten, print_json, print_table, progress_bars, say
-from schemas.record import Record
+from ops.sensitive import SENSITIVE
+from ops.whole import whole
 from streams.instant import instant_ms
 from streams.topology import Flow
 
@@ -37,6 +39,7 @@ FIELDS_SHOWN = 3
     help="Write each record that is not the same to this file, one JSON document per line.",
 )
 @click.option("--called", hidden=True, help="What to call the code at hand.")
+@SENSITIVE
 @OUTPUT
 @click.pass_obj
 def backtest(
@@ -46,6 +49,7 @@ def backtest(
     since: str | None,
     path: Path | None,
     called: str | None,
+    sensitive: bool,
     output: str,
 ) -> None:
     """Run a flow with a CHANGE on the input that it really took, from the beginning, and compare
@@ -62,11 +66,11 @@ def backtest(
     asked = None if change is None else change_of(change)
     connection = connect()
     if isinstance(asked, Branch):
-        arguments = _arguments(packages, named, since, path, asked.name, output)
+        arguments = again(packages, named, since, path, asked.name, output, sensitive=sensitive)
         sys.exit(run_at(asked.name, arguments, home_of(connection.settings).resolve()))
     flow = changed(packages, named, asked)
     with _told(path) as told:
-        found = _compared(connection, flow, since_ms, told)
+        found = _compared(connection, flow, since_ms, told, sensitive=sensitive)
     _remarks(found, flow, called)
     if output == "json":
         print_json({"change": change or called, "since": since, **_document(found, flow)})
@@ -74,13 +78,15 @@ def backtest(
         _print(found)
 
 
-def _arguments(
+def again(
     packages: tuple[str, ...],
     flow: str | None,
     since: str | None,
     path: Path | None,
     called: str,
     output: str,
+    *,
+    sensitive: bool,
 ) -> list[str]:
     """The same command for the code of a branch."""
     apps = [word for package in packages[1:] for word in ("--app", package)]
@@ -92,36 +98,45 @@ def _arguments(
         "--output": output,
     }
     given = [word for name, value in options.items() if value for word in (name, value)]
-    return [*apps, "backtest", *given]
+    return [*apps, "backtest", *given, *(["--sensitive"] if sensitive else [])]
 
 
-def _compared(connection: Connection, flow: Flow, since_ms: int, told: Told) -> Comparison:
+def _compared(
+    connection: Connection, flow: Flow, since_ms: int, told: Told | None, *, sensitive: bool
+) -> Comparison:
     """Compare, with a bar on a terminal."""
+    interrupt = Interrupt()
     with progress_bars() as bars:
         bar = bars.add_task("taken again", total=None)
 
         def progress(at_ms: int) -> None:
+            interrupt.check()
             reached = datetime.fromtimestamp(at_ms / 1_000, UTC)
             bars.update(bar, advance=1, description=f"taken again to {reached:%Y-%m-%d %H:%M}")
 
-        return run.backtest(connection, flow, since_ms=since_ms, progress=progress, told=told)
+        return run.backtest(
+            connection,
+            flow,
+            since_ms=since_ms,
+            sensitive=sensitive,
+            progress=progress,
+            told=told,
+        )
 
 
 @contextmanager
-def _told(path: Path | None) -> Iterator[Told]:
-    """Who hears of each record that is not the same."""
+def _told(path: Path | None) -> Iterator[Told | None]:
+    """Who hears of each record that is not the same, if anybody does. A file that is there already
+    stays until the new one is whole.
+    """
     if path is None:
-        yield lambda record: None
+        yield None
         return
     try:
-        with path.open("w", encoding="utf-8") as file:
-            yield lambda record: print(json.dumps(record, default=_fields), file=file)
+        with whole(path) as part, part.open("w", encoding="utf-8") as file:
+            yield lambda record: print(json.dumps(record), file=file)
     except OSError as error:
         raise NotWritten(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _fields(value: Any) -> Any:
-    return dict(value) if isinstance(value, Record) else str(value)
 
 
 def _remarks(found: Comparison, flow: Flow, called: str | None) -> None:
@@ -132,8 +147,11 @@ def _remarks(found: Comparison, flow: Flow, called: str | None) -> None:
             f"{called or 'the code at hand'} is {flow.code_version}: "
             "all that differs between the two is compared"
         )
-    if found.dead_letters:
-        say(f"{found.dead_letters:,} records would be dead letters")
+    if found.dead_letters_before or found.dead_letters_after:
+        after, before = found.dead_letters_after, found.dead_letters_before
+        say(f"dead letters: {after:,} with the change, {before:,} as it ran")
+    if not any(c.same + c.changed + c.added + c.removed for c in found.streams.values()):
+        say("nothing was compared: no record is of that time or later")
 
 
 def _document(found: Comparison, flow: Flow) -> dict[str, Any]:
@@ -158,7 +176,7 @@ def _document(found: Comparison, flow: Flow) -> dict[str, Any]:
             }
             for (stream, name), loss in found.losses.items()
         ],
-        "dead_letters": found.dead_letters,
+        "dead_letters": {"before": found.dead_letters_before, "after": found.dead_letters_after},
     }
 
 

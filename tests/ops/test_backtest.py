@@ -1,29 +1,26 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.machinery import ModuleSpec
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from ops.backtest.branch import run_at
-from ops.backtest.change import BadChange, Module, Setting, change_of, changed
-from ops.backtest.compare import Comparison, StreamChange, Unpaired, compare
+from ops.backtest import pairs
+from ops.backtest.compare import BadLoss, Comparison, StreamChange, compare
 from ops.backtest.paired import DAY_MS, Paired
-from schemas.record import Record
+from ops.backtest.pairs import Unpaired
+from schemas.record import Record, Stream, field
 from streams.codec import MemoryRegistry
 from streams.driver import Driver
-from streams.errors import TopologyError, Unregistered
+from streams.errors import NotFound, Unregistered
 from streams.journal import InputGone
 from streams.loss import Loss
 from streams.plan import Plan
 from streams.processor import fold
 from streams.scratch import ScratchRegistry
+from streams.topology import Flow
 from tests.streams.toy import (
     KEYS,
     Adder,
@@ -37,9 +34,10 @@ from tests.streams.toy import (
     learner,
     sort,
 )
+from tests.system.clinic.flow import Count, Visit, Visits, counts
 
 GUESS, EXAMPLE, QUESTION = "toy.prediction.guess", "toy.example.thing", "toy.feature.question"
-RATE = "processors.learning.delay_model.PROBABILITY_RATE"
+COUNT = "clinic.feature.count"
 
 
 def doubled(model: Adder, example: Example) -> None:
@@ -74,7 +72,7 @@ def same(found: Comparison) -> dict[str, int]:
 def test_code_that_is_not_changed_writes_the_same() -> None:
     found, told = backtest(ran(5, None, 2_000, None), sort, learner())
     assert same(found) == {QUESTION: 2, EXAMPLE: 2, GUESS: 2, "toy.signal.alarm": 1}
-    assert (told, found.dead_letters, dict(found.codes)) == ([], 0, {"00000000": 2})
+    assert (told, found.dead_letters_after, dict(found.codes)) == ([], 0, {"00000000": 2})
 
 
 def test_changed_model_changes_what_it_says_and_nothing_else() -> None:
@@ -144,8 +142,15 @@ def test_change_that_raises_is_told_as_dead_letters() -> None:
         raise ValueError("cannot")
 
     found, _ = backtest(ran(5, None, None), sort, learner(predict=fails))
-    assert found.dead_letters == 2
+    assert (found.dead_letters_before, found.dead_letters_after) == (0, 2)
     assert found.streams[GUESS].removed == 2
+
+
+def test_dead_letters_that_are_there_are_no_news() -> None:
+    done = ran(5, None, -1, None)
+    done.publish_raw("toy.dead_letter", b"x", b"", **{"error.flow": b"another"})
+    found, _ = backtest(done, sort, learner())
+    assert (found.dead_letters_before, found.dead_letters_after) == (1, 1)
 
 
 def test_stream_that_is_not_in_the_registry_is_compared_too() -> None:
@@ -189,11 +194,77 @@ def test_records_older_than_what_retention_left_are_not_added() -> None:
     assert backtest(done, sort, learner())[0].streams[GUESS] == StreamChange(same=2)
 
 
+def test_records_that_are_left_out_wait_for_no_counterpart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "UNPAIRED_MAX", 2)
+    done = ran(*[None] * 10)
+    found, told = backtest(done, sort, learner(), since_ms=7)
+    assert (found.streams[GUESS], told) == (StreamChange(same=3), [])
+    del done.logs[(GUESS, 0)][:6]
+    done.bounds = lambda topic, partition: (6 if topic == GUESS else 0, 10)  # type: ignore[method-assign]
+    found, told = backtest(done, sort, learner())
+    assert (found.streams[GUESS], told) == (StreamChange(same=4), [])
+    found, told = backtest(done, sort, learner(), since_ms=8)
+    assert (found.streams[GUESS], told) == (StreamChange(same=2), [])
+
+
+def test_stream_of_which_retention_left_nothing_is_not_compared() -> None:
+    done = ran(None, None)
+    del done.logs[(GUESS, 0)]
+    done.bounds = lambda topic, partition: (2 if topic == GUESS else 0, 2)  # type: ignore[method-assign]
+    assert backtest(done, sort, learner())[0].streams[GUESS] == StreamChange()
+
+
+def test_stream_that_is_not_in_the_cluster_is_new() -> None:
+    """A log of the cluster refuses what is not there."""
+    done = driver(sort).run(events(5, None))
+    bounds, records = done.bounds, done.records
+
+    def bounds_of(topic: str, partition: int) -> tuple[int, int]:
+        if topic.startswith(("toy.prediction", "toy.signal")):
+            raise NotFound(f"there is no {topic}[{partition}] in the cluster")
+        return bounds(topic, partition)
+
+    def records_of(topic: str, *places: Any) -> Iterator[Any]:
+        assert not topic.startswith(("toy.prediction", "toy.signal"))
+        return records(topic, *places)
+
+    done.bounds, done.records = bounds_of, records_of  # type: ignore[method-assign, assignment]
+    found, _ = backtest(done, sort, learner())
+    assert found.streams[GUESS] == StreamChange(added=1)
+    assert found.streams[QUESTION] == StreamChange(same=1)
+
+
+def test_log_that_has_ended_is_asked_once_more_at_the_close() -> None:
+    done, asked = driver(choosy, learner()).run(events(None, None, None)), []
+    records = done.records
+
+    def records_of(topic: str, *places: Any) -> Iterator[Any]:
+        asked.append(topic)
+        return records(topic, *places)
+
+    done.records = records_of  # type: ignore[method-assign, assignment]
+    assert backtest(done, sort, learner())[0].streams[GUESS] == StreamChange(same=1, added=2)
+    assert asked.count(GUESS) == 3  # its record, its end, the close
+
+
 def test_value_that_cannot_be_decoded_is_named() -> None:
     done = ran(5, None)
     done.logs[(GUESS, 0)][0] = done.logs[(GUESS, 0)][0]._replace(value=b"\0")
-    with pytest.raises(Unpaired, match=r"toy.prediction.guess\[0\]@0: "):
+    with pytest.raises(Unpaired, match=r"toy.prediction.guess\[0\]@0 is no record: WIRE_FORMAT: "):
         backtest(done, sort, learner())
+
+
+@pytest.mark.parametrize(
+    ("loss", "error"),
+    [
+        (lambda guess: float("nan"), r"\[0\]#0, as it was written, is nan; a finite number"),
+        (lambda guess: 1 / (guess.answer - 10), r"#0, after the change, raised ZeroDivisionError"),
+    ],
+)
+def test_loss_that_is_no_number_is_told(loss: Any, error: str) -> None:
+    losses = (Loss("odd", Guess, loss),)
+    with pytest.raises(BadLoss, match=rf"'odd' of toy.prediction.guess.*{error}"):
+        backtest(ran(5, None), sort, learner(learn=doubled), losses=losses)
 
 
 def test_input_that_is_gone_is_told() -> None:
@@ -214,133 +285,66 @@ def test_interval_takes_a_day_as_one_draw() -> None:
     assert Paired().interval is None
 
 
-# --- what can be changed
+# --- what is private
 
 
-@pytest.fixture
-def module() -> Iterator[ModuleType]:
-    """A module of somebody's, without processors."""
-    made = ModuleType("somebodys")
-    made.__spec__ = ModuleSpec("somebodys", None)
-    sys.modules["somebodys"] = made
-    yield made
-    del sys.modules["somebodys"]
+def public() -> Any:
+    """Counts as a change has them that would make public who came."""
+
+    class Count(Record, stream=Stream(COUNT, "person", "at_ms", "ward")):
+        """How often somebody came."""
+
+        person: str = field("Number of the person.")
+        at_ms: int = field("When.", unit="ms", ge=0)
+        visits: int = field("How often.", ge=1)
+
+    return Count
 
 
-def test_setting_is_in_force_when_the_model_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    from processors.learning import delay_model
+def counting(visits: Any, record: Any = Count) -> Any:
+    """A clinic that counts otherwise: `visits` of those before."""
 
-    monkeypatch.setattr(delay_model, "PROBABILITY_RATE", delay_model.PROBABILITY_RATE)
-    change = change_of(f"{RATE}=1")
-    assert change == Setting("processors.learning.delay_model", "PROBABILITY_RATE", 1)
-    assert isinstance(change, Setting)
-    flow = changed(("processors",), "flights", change)
-    model = next(p for p in flow.processors if p.name == "planned").model()  # type: ignore[union-attr]
-    assert model.probability.optimizer.lr.learning_rate == 1.0
+    def count(state: Visits | None, visit: Visit) -> tuple[Visits, list[Any]]:
+        known = 1 if state is None else state.visits + 1
+        said = record.model_construct(person=visit.person, at_ms=visit.at_ms, visits=visits(known))
+        return Visits(person=visit.person, visits=known), [said] if said.visits is not None else []
 
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        (f"{RATE}=fast", "'fast' is no JSON"),
-        (f'{RATE}="fast"', "is of another kind"),
-        (f"{RATE}=true", "is of another kind"),
-        ("processors.learning.delay_model.SPEED=1", "it has: PROBABILITY_RATE"),
-        ("processors.learning.nothing.SPEED=1", "no module processors.learning.nothing"),
-        ("os.path.SPEED=1", "only constants of processors can be set"),
-        ("PROBABILITY_RATE=1", "MODULE.NAME=VALUE was expected"),
-        ("processors.flights.LOSSES=1", "is of another kind"),
-        ("processors.flights.inputs.AIRCRAFT_MS=true", "is of another kind"),
-        ("processors.flights.inputs.LEFT_MINUTES_MIN=-5", "change it in a branch"),
-        ("--upload-pack=x", "no JSON"),
-    ],
-)
-def test_setting_that_cannot_be_made_is_refused(text: str, error: str) -> None:
-    with pytest.raises(BadChange, match=error):
-        changed(("processors",), None, change_of(text))  # type: ignore[arg-type]
+    return replace(counts, function=count, writes=(record,))
 
 
-def test_module_takes_the_place_of_a_processor_of_the_same_name(module: ModuleType) -> None:
-    from processors.flights.planned import planned
-
-    module.other = replace(planned, doc="Another.")  # type: ignore[attr-defined]
-    flow = changed(("processors",), None, Module("somebodys"))
-    assert [p.doc for p in flow.processors if p.name == "planned"] == ["Another."]
-    assert len(flow.processors) == len(changed(("processors",), None, None).processors)
-
-
-def test_module_without_a_change_is_refused(module: ModuleType) -> None:
-    from processors.flights.planned import planned
-
-    module.planned = planned  # type: ignore[attr-defined]
-    with pytest.raises(BadChange, match="no processor but those of flights"):
-        changed(("processors",), None, Module("somebodys"))
+def visited(clinic: Any, *persons: str) -> Driver:
+    visits = [
+        Visit(person=person, at_ms=n, ward="north", homes=[], contacts={})
+        for n, person in enumerate(persons)
+    ]
+    return Driver(Flow("clinic", (clinic,)), keys=KEYS).run(visits)
 
 
-def test_module_that_the_flow_cannot_work_with_is_refused(module: ModuleType) -> None:
-    module.sort = sort  # type: ignore[attr-defined]
-    with pytest.raises(TopologyError):
-        changed(("processors",), None, Module("somebodys"))
+@pytest.mark.parametrize("record", [Count, public()])
+def test_what_is_private_is_compared_and_not_told(record: Any) -> None:
+    done = visited(counts, "ada", "eva", "ada")
+    _, told = backtest(done, counting(lambda known: known + 1 if known > 1 else None, record))
+    changed = {"topic": COUNT, "what": "changed", "id": f"{COUNT}[0]#2", "key": "‹personal›"}
+    removed = {"topic": COUNT, "what": "removed", "id": f"{COUNT}[0]#0", "key": "‹personal›"}
+    assert [one for one in told if one["at_ms"] != 1] == [
+        {**changed, "at_ms": 2, "fields": {"visits": [2, 3]}},
+        {**removed, "at_ms": 0, "fields": {"person": "‹personal›", "at_ms": 0, "visits": 1}},
+    ]
+    assert "ada" not in json.dumps(told)
 
 
-def test_flow_has_to_be_named_where_there_are_several() -> None:
-    packages = ("processors", "ops.examples")
-    with pytest.raises(BadChange, match="--flow: flights, tides"):
-        changed(packages, None, None)
-    assert changed(packages, "tides", None).name == "tides"
+def test_change_of_what_is_private_is_told_to_whoever_may_see() -> None:
+    done = visited(counts, "ada")
+    log = done.logs[(COUNT, 0)]
+    log[0] = log[0]._replace(value=visited(counts, "eva").logs[(COUNT, 0)][0].value)
+    for may_see, person in ((frozenset(), "‹personal›"), ({"personal"}, "eva")):
+        [one] = backtest(done, counts, may_see=frozenset(may_see))[1]
+        assert one["fields"] == {"person": [person, "ada" if may_see else person]}
+        assert one["key"] == ("ada" if may_see else person)
+    [one] = backtest(done, counting(lambda known: known, public()))[1]
+    assert one["fields"] == {"person": ["‹personal›", "‹personal›"]}
 
 
-@pytest.mark.parametrize("text", ["", "-x", " "])
-def test_text_that_is_no_change_is_refused(text: str) -> None:
-    with pytest.raises(BadChange, match="is no change"):
-        change_of(text)
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository with a commit that has no backtest, and one whose command writes what it got."""
-    root = tmp_path / "repository"
-    root.mkdir()
-    git(root, "init", "--quiet")
-    git(root, "commit", "--quiet", "--allow-empty", "--message", "none")
-    (root / "ops" / "backtest").mkdir(parents=True)
-    (root / "ops" / "backtest" / "__init__.py").write_text("")
-    (root / "ops" / "__main__.py").write_text(
-        "import os, pathlib, sys\n"
-        "home = pathlib.Path(os.environ['DOA_HOME'])\n"
-        "(home / 'got').write_text(' '.join([os.getcwd(), *sys.argv[1:]]))\n"
-        "sys.exit(7)\n"
-    )
-    git(root, "add", ".")
-    git(root, "commit", "--quiet", "--message", "one")
-    return root
-
-
-def git(root: Path, *arguments: str) -> str:
-    names = ("-c", "user.name=somebody", "-c", "user.email=nobody@example.org")
-    done = subprocess.run(
-        ["git", *names, *arguments], cwd=root, check=True, capture_output=True, text=True
-    )
-    return done.stdout
-
-
-def test_branch_runs_in_a_worktree_that_is_gone_afterwards(
-    repository: Path, tmp_path: Path
-) -> None:
-    assert run_at("HEAD", ["backtest", "--since", "0"], tmp_path, repository) == 7
-    folder, *arguments = (tmp_path / "got").read_text().split()
-    assert (folder != str(repository), Path(folder).exists()) == (True, False)
-    assert arguments == ["backtest", "--since", "0"]
-    assert len(git(repository, "worktree", "list").splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("commit", "error"),
-    [("nowhere", "no commit or branch"), ("HEAD~1", "rebase it"), ("--all", "no commit or branch")],
-)
-def test_branch_that_cannot_be_run_is_told(
-    repository: Path, tmp_path: Path, commit: str, error: str
-) -> None:
-    with pytest.raises(BadChange, match=error):
-        run_at(commit, ["backtest"], tmp_path, repository)
-    assert len(git(repository, "worktree", "list").splitlines()) == 1
+def test_error_does_not_quote_what_is_private() -> None:
+    with pytest.raises(Unpaired, match="no record: OUT_OF_BOUNDS: ‹personal›"):
+        backtest(visited(counts, "ada"), counting(lambda known: 0))

@@ -1,0 +1,83 @@
+"""What may be seen of records that are not the same: they are compared as they are, and shown as
+everybody else shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Any
+
+from schemas.record import Record
+from streams.codec import Registry, any_writer
+from streams.dead_letter import schema_id_of
+from streams.errors import DataError
+from streams.masking import Mask, Masks, hidden, strictest
+from streams.merge import Stored
+
+
+class Sight:
+    """Hides what masks hide. Where both sides of a record are shown, the stricter of the schemas
+    counts by which they were written: a change must not make public what was written as private.
+    """
+
+    def __init__(self, registry: Registry, masks: Masks) -> None:
+        self._registry = registry
+        self._masks = masks
+        self._writers: dict[bytes, Any] = {}
+
+    def masks(self, topic: str, *sides: Stored) -> list[Mask]:
+        """What is hidden of records that were written so."""
+        return [
+            self._masks.of(topic, {}, schema_id_of(side.value), self._writer(side.value))
+            for side in sides
+        ]
+
+    def _writer(self, value: bytes | None) -> Any:
+        """The schema of a value, asked for once; None of what cannot be decoded."""
+        head = (value or b"")[:5]
+        if head not in self._writers:
+            try:
+                self._writers[head] = any_writer(self._registry, head)[0]
+            except DataError:
+                return None
+        return self._writers[head]
+
+
+def key_of(stored: Stored, masks: Iterable[Mask]) -> str | None:
+    """The key of a record as text."""
+    if stored.key is None:
+        return None
+    kinds = [mask.key for mask in masks if mask.key is not None]
+    return hidden(strictest(kinds)) if kinds else stored.key.decode("utf-8", "backslashreplace")
+
+
+def fields_of(record: Record, masks: Iterable[Mask]) -> dict[str, Any]:
+    """The fields of a record, as JSON can hold them."""
+    value = record.model_dump()
+    for mask in masks:
+        value = mask.value(value)
+    return {name: plain(one) for name, one in value.items()}
+
+
+def text_of(error: DataError, masks: Iterable[Mask]) -> str:
+    """What is wrong with a record: its code, and a text that may quote it."""
+    text: str | None = str(error)
+    for mask in masks:
+        text = mask.text(text)
+    return f"{error.code}: {text}"
+
+
+def plain(value: Any) -> Any:
+    """A value in the words of JSON, which has none for bytes, nor for what is no number.
+
+    >>> plain({"payload": b"ab", "shares": [0.5, float("nan")]})
+    {'payload': '6162', 'shares': [0.5, 'nan']}
+    """
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value) if isinstance(value, float) and not isfinite(value) else value

@@ -1,0 +1,149 @@
+"""What can be changed for a backtest, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ops.backtest.branch import run_at
+from ops.backtest.change import BadChange, Module, Setting, change_of, changed
+from streams.errors import TopologyError
+from tests.streams.toy import sort
+
+RATE = "processors.learning.delay_model.PROBABILITY_RATE"
+
+
+@pytest.fixture
+def module() -> Iterator[ModuleType]:
+    """A module of somebody's, without processors."""
+    made = ModuleType("somebodys")
+    made.__spec__ = ModuleSpec("somebodys", None)
+    sys.modules["somebodys"] = made
+    yield made
+    del sys.modules["somebodys"]
+
+
+def test_setting_is_in_force_when_the_model_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    from processors.learning import delay_model
+
+    monkeypatch.setattr(delay_model, "PROBABILITY_RATE", delay_model.PROBABILITY_RATE)
+    change = change_of(f"{RATE}=1")
+    assert change == Setting("processors.learning.delay_model", "PROBABILITY_RATE", 1)
+    assert isinstance(change, Setting)
+    flow = changed(("processors",), "flights", change)
+    model = next(p for p in flow.processors if p.name == "planned").model()  # type: ignore[union-attr]
+    assert model.probability.optimizer.lr.learning_rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (f"{RATE}=fast", "'fast' is no JSON"),
+        (f'{RATE}="fast"', "is of another kind"),
+        (f"{RATE}=true", "is of another kind"),
+        ("processors.learning.delay_model.SPEED=1", "it has: PROBABILITY_RATE"),
+        ("processors.learning.nothing.SPEED=1", "no module processors.learning.nothing"),
+        ("os.path.SPEED=1", "only constants of processors can be set"),
+        ("PROBABILITY_RATE=1", "MODULE.NAME=VALUE was expected"),
+        ("processors.flights.LOSSES=1", "is of another kind"),
+        ("processors.flights.inputs.AIRCRAFT_MS=true", "is of another kind"),
+        ("processors.flights.inputs.LEFT_MINUTES_MIN=-5", "change it in a branch"),
+        ("--upload-pack=x", "no JSON"),
+    ],
+)
+def test_setting_that_cannot_be_made_is_refused(text: str, error: str) -> None:
+    with pytest.raises(BadChange, match=error):
+        changed(("processors",), None, change_of(text))  # type: ignore[arg-type]
+
+
+def test_module_takes_the_place_of_a_processor_of_the_same_name(module: ModuleType) -> None:
+    from processors.flights.planned import planned
+
+    module.other = replace(planned, doc="Another.")  # type: ignore[attr-defined]
+    flow = changed(("processors",), None, Module("somebodys"))
+    assert [p.doc for p in flow.processors if p.name == "planned"] == ["Another."]
+    assert len(flow.processors) == len(changed(("processors",), None, None).processors)
+
+
+def test_module_without_a_change_is_refused(module: ModuleType) -> None:
+    from processors.flights.planned import planned
+
+    module.planned = planned  # type: ignore[attr-defined]
+    with pytest.raises(BadChange, match="no processor but those of flights"):
+        changed(("processors",), None, Module("somebodys"))
+
+
+def test_module_that_the_flow_cannot_work_with_is_refused(module: ModuleType) -> None:
+    module.sort = sort  # type: ignore[attr-defined]
+    with pytest.raises(TopologyError):
+        changed(("processors",), None, Module("somebodys"))
+
+
+def test_flow_has_to_be_named_where_there_are_several() -> None:
+    packages = ("processors", "ops.examples")
+    with pytest.raises(BadChange, match="--flow: flights, tides"):
+        changed(packages, None, None)
+    assert changed(packages, "tides", None).name == "tides"
+
+
+@pytest.mark.parametrize("text", ["", "-x", " "])
+def test_text_that_is_no_change_is_refused(text: str) -> None:
+    with pytest.raises(BadChange, match="is no change"):
+        change_of(text)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a commit that has no backtest, and one whose command writes what it got."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    git(root, "init", "--quiet")
+    git(root, "commit", "--quiet", "--allow-empty", "--message", "none")
+    (root / "ops" / "backtest").mkdir(parents=True)
+    (root / "ops" / "backtest" / "__init__.py").write_text("")
+    (root / "ops" / "__main__.py").write_text(
+        "import os, pathlib, sys\n"
+        "home = pathlib.Path(os.environ['DOA_HOME'])\n"
+        "(home / 'got').write_text(' '.join([os.getcwd(), *sys.argv[1:]]))\n"
+        "sys.exit(7)\n"
+    )
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message", "one")
+    return root
+
+
+def git(root: Path, *arguments: str) -> str:
+    names = ("-c", "user.name=somebody", "-c", "user.email=nobody@example.org")
+    done = subprocess.run(
+        ["git", *names, *arguments], cwd=root, check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def test_branch_runs_in_a_worktree_that_is_gone_afterwards(
+    repository: Path, tmp_path: Path
+) -> None:
+    assert run_at("HEAD", ["backtest", "--since", "0"], tmp_path, repository) == 7
+    folder, *arguments = (tmp_path / "got").read_text().split()
+    assert (folder != str(repository), Path(folder).exists()) == (True, False)
+    assert arguments == ["backtest", "--since", "0"]
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("commit", "error"),
+    [("nowhere", "no commit or branch"), ("HEAD~1", "rebase it"), ("--all", "no commit or branch")],
+)
+def test_branch_that_cannot_be_run_is_told(
+    repository: Path, tmp_path: Path, commit: str, error: str
+) -> None:
+    with pytest.raises(BadChange, match=error):
+        run_at(commit, ["backtest"], tmp_path, repository)
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
