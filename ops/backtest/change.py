@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -77,8 +78,10 @@ def changed(packages: tuple[str, ...], named: str | None, change: Setting | Modu
     if named is None and len(able) != 1:
         raise BadChange(f"say which flow is changed, with --flow: {', '.join(able)}")
     flow = topology.flow(named or able[0])
+    if not flow.steps:
+        raise BadChange(f"{flow.name} reads no stream, so there is no input that it took")
     if isinstance(change, Module):
-        held = processors_in([importlib.import_module(change.name)])
+        held = processors_in([_imported(change.name)])
         if not [p for p in held if p not in flow.processors]:
             raise BadChange(f"{change.name} holds no processor but those of {flow.name}")
         flow = with_processors(flow, held)
@@ -90,7 +93,7 @@ def _setting(text: str) -> Setting:
     path, _, literal = text.partition("=")
     module, _, name = path.strip().rpartition(".")
     try:
-        value = json.loads(literal)
+        value = json.loads(literal, parse_constant=_no_number)
     except ValueError as error:
         raise BadChange(f"{text!r}: {literal!r} is no JSON; a text wants quotes") from error
     if not module or not name.isidentifier():
@@ -98,11 +101,31 @@ def _setting(text: str) -> Setting:
     return Setting(module, name, value)
 
 
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _is_module(text: str) -> bool:
+    """Whether there is such a module; the packages that hold it are imported for that."""
     try:
         return importlib.util.find_spec(text) is not None
     except (ImportError, ValueError):
         return False
+    except Exception as error:  # whatever a package of somebody's does when it loads
+        raise _broken(text, error) from error
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except StreamsError:
+        raise
+    except Exception as error:  # whatever a module of somebody's does when it loads
+        raise _broken(name, error) from error
+
+
+def _broken(name: str, error: Exception) -> BadChange:
+    return BadChange(f"{name} cannot be imported: {type(error).__name__}: {error}")
 
 
 def _set(change: Setting, packages: tuple[str, ...]) -> None:
@@ -112,7 +135,7 @@ def _set(change: Setting, packages: tuple[str, ...]) -> None:
         raise BadChange(f"{where}: only constants of {', '.join(packages)} can be set")
     if not _is_module(change.module):
         raise BadChange(f"{where}: there is no module {change.module}")
-    module = importlib.import_module(change.module)
+    module = _imported(change.module)
     if change.name not in vars(module):
         known = ", ".join(n for n in vars(module) if n.isupper())
         raise BadChange(f"{where}: {change.module} has no {change.name}; it has: {known or 'none'}")
@@ -122,7 +145,18 @@ def _set(change: Setting, packages: tuple[str, ...]) -> None:
         raise BadChange(f"{where} is {before!r}; {value!r} is of another kind")
     if change.name in _read_when_loaded(module):
         raise BadChange(f"{where} is read when its module loads; change it in a branch")
+    if taken := _taken_by(change.name, before, module, packages):
+        raise BadChange(f"{where} was imported by {taken}, which keeps it; change it in a branch")
     setattr(module, change.name, value)
+
+
+def _taken_by(name: str, value: Any, module: ModuleType, packages: tuple[str, ...]) -> str | None:
+    """A module that was loaded before and has imported a constant by its name."""
+    for other, loaded in list(sys.modules.items()):
+        ours = other.startswith(packages) and loaded not in (None, module)
+        if ours and vars(loaded).get(name) is value:
+            return other
+    return None
 
 
 def _is_number(before: Any, value: Any) -> bool:

@@ -12,8 +12,10 @@ from types import ModuleType
 
 import pytest
 
+from ops.backtest import branch
 from ops.backtest.branch import run_at
 from ops.backtest.change import BadChange, Module, Setting, change_of, changed
+from ops.commands.backtest import again
 from streams.errors import TopologyError
 from tests.streams.toy import sort
 
@@ -48,6 +50,8 @@ def test_setting_is_in_force_when_the_model_is_made(monkeypatch: pytest.MonkeyPa
         (f"{RATE}=fast", "'fast' is no JSON"),
         (f'{RATE}="fast"', "is of another kind"),
         (f"{RATE}=true", "is of another kind"),
+        (f"{RATE}=NaN", "'NaN' is no JSON"),
+        (f"{RATE}=-Infinity", "'-Infinity' is no JSON"),
         ("processors.learning.delay_model.SPEED=1", "it has: PROBABILITY_RATE"),
         ("processors.learning.nothing.SPEED=1", "no module processors.learning.nothing"),
         ("os.path.SPEED=1", "only constants of processors can be set"),
@@ -61,6 +65,43 @@ def test_setting_is_in_force_when_the_model_is_made(monkeypatch: pytest.MonkeyPa
 def test_setting_that_cannot_be_made_is_refused(text: str, error: str) -> None:
     with pytest.raises(BadChange, match=error):
         changed(("processors",), None, change_of(text))  # type: ignore[arg-type]
+
+
+def test_setting_that_another_module_has_imported_already_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from processors.flights import planned_frozen
+
+    name = "processors.flights.serve.FROZEN_FROM_MS"
+    monkeypatch.setitem(sys.modules, "processors.flights.planned_frozen", planned_frozen)
+    with pytest.raises(BadChange, match=f"{name} was imported by processors.flights.[a-z]+_frozen"):
+        changed(("processors",), None, change_of(f"{name}=1"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that cannot be imported, and one with a module that cannot."""
+    for name, text in (("torn", "1 / 0"), ("whole", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    (tmp_path / "whole" / "part.py").write_text("def (")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("torn", "torn cannot be imported: ZeroDivisionError: division by zero"),
+        ("torn.part", "torn.part cannot be imported: ZeroDivisionError"),
+        ("whole.part", r"whole.part cannot be imported: SyntaxError: .*part.py, line 1"),
+        ("whole.part.SPEED=1", "whole.part cannot be imported: SyntaxError"),
+    ],
+)
+def test_module_that_cannot_be_imported_is_told(text: str, error: str) -> None:
+    packages = ("whole",) if "=" in text else ("processors",)
+    with pytest.raises(BadChange, match=error):
+        changed(packages, "flights", change_of(text))  # type: ignore[arg-type]
 
 
 def test_module_takes_the_place_of_a_processor_of_the_same_name(module: ModuleType) -> None:
@@ -93,6 +134,11 @@ def test_flow_has_to_be_named_where_there_are_several() -> None:
     assert changed(packages, "tides", None).name == "tides"
 
 
+def test_flow_that_only_brings_in_events_is_refused() -> None:
+    with pytest.raises(BadChange, match="nycflights reads no stream"):
+        changed(("processors",), "nycflights", None)
+
+
 @pytest.mark.parametrize("text", ["", "-x", " "])
 def test_text_that_is_no_change_is_refused(text: str) -> None:
     with pytest.raises(BadChange, match="is no change"):
@@ -101,13 +147,18 @@ def test_text_that_is_no_change_is_refused(text: str) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository with a commit that has no backtest, and one whose command writes what it got."""
+    """A repository with a commit that has no backtest, one with a backtest that masks nothing, and
+    one whose command writes what it got.
+    """
     root = tmp_path / "repository"
     root.mkdir()
     git(root, "init", "--quiet")
     git(root, "commit", "--quiet", "--allow-empty", "--message", "none")
     (root / "ops" / "backtest").mkdir(parents=True)
     (root / "ops" / "backtest" / "__init__.py").write_text("")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message", "unmasked")
+    (root / "ops" / "backtest" / "seen.py").write_text("")
     (root / "ops" / "__main__.py").write_text(
         "import os, pathlib, sys\n"
         "home = pathlib.Path(os.environ['DOA_HOME'])\n"
@@ -139,7 +190,12 @@ def test_branch_runs_in_a_worktree_that_is_gone_afterwards(
 
 @pytest.mark.parametrize(
     ("commit", "error"),
-    [("nowhere", "no commit or branch"), ("HEAD~1", "rebase it"), ("--all", "no commit or branch")],
+    [
+        ("nowhere", "no commit or branch"),
+        ("HEAD~1", "no doa backtest yet that masks; rebase it"),
+        ("HEAD~2", "no doa backtest yet that masks; rebase it"),
+        ("--all", "no commit or branch"),
+    ],
 )
 def test_branch_that_cannot_be_run_is_told(
     repository: Path, tmp_path: Path, commit: str, error: str
@@ -147,3 +203,29 @@ def test_branch_that_cannot_be_run_is_told(
     with pytest.raises(BadChange, match=error):
         run_at(commit, ["backtest"], tmp_path, repository)
     assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_git_that_does_not_end_is_told(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a hook waits for ever: git is killed, and what it began is taken away."""
+    monkeypatch.setattr(branch, "GIT_S_MAX", 0.5)
+    hook = repository / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexec sleep 2 >/dev/null 2>&1\n")
+    hook.chmod(0o755)
+    with pytest.raises(
+        BadChange, match="git worktree add has not ended within 0 s; try it by hand"
+    ):
+        run_at("HEAD", ["backtest"], tmp_path, repository)
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_branch_is_asked_the_same(sensitive: bool) -> None:
+    said = again(("processors", "mine"), None, "0", Path("/x"), "HEAD", "json", sensitive=sensitive)
+    assert said == [
+        *("--app", "mine", "backtest", "--since", "0", "--records", "/x"),
+        *("--called", "HEAD", "--output", "json"),
+        *(["--sensitive"] if sensitive else []),
+    ]
