@@ -10,11 +10,13 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
 from streams.errors import StreamsError
-from streams.topology import Flow, discover, processors_in, with_processors
+from streams.topology import Flow, Topology, discover, processors_in, with_processors
 from streams.validation import checked
 
 
@@ -73,7 +75,7 @@ def changed(packages: tuple[str, ...], named: str | None, change: Setting | Modu
     """
     if isinstance(change, Setting):
         _set(change, packages)
-    topology = discover(packages)
+    topology = _discovered(packages)
     able = [flow.name for flow in topology.flows.values() if flow.steps]
     if named is None and len(able) != 1:
         raise BadChange(f"say which flow is changed, with --flow: {', '.join(able)}")
@@ -115,6 +117,15 @@ def _is_module(text: str) -> bool:
         raise _broken(text, error) from error
 
 
+def _discovered(packages: tuple[str, ...]) -> Topology:
+    try:
+        return discover(packages)
+    except StreamsError:
+        raise
+    except Exception as error:  # whatever edited code does when it loads
+        raise _broken("the code at hand", error) from error
+
+
 def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -125,7 +136,12 @@ def _imported(name: str) -> ModuleType:
 
 
 def _broken(name: str, error: Exception) -> BadChange:
-    return BadChange(f"{name} cannot be imported: {type(error).__name__}: {error}")
+    """What is wrong, and the line of code that was reached; a syntax error says itself where."""
+    told = f"{name} cannot be imported: {type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):
+        return BadChange(told)
+    reached = extract_tb(error.__traceback__)[-1]
+    return BadChange(f"{told} ({Path(reached.filename).name}, line {reached.lineno})")
 
 
 def _set(change: Setting, packages: tuple[str, ...]) -> None:
