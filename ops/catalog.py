@@ -15,6 +15,7 @@ from ops.connect import Connection
 from schemas.rules import extra_of
 from streams.errors import TopologyError
 from streams.finder import number_of
+from streams.outline import Outline
 from streams.processor import Learner, RecordClass
 from streams.shown import View
 from streams.topology import AnyProcessor, Topology, outputs_of, stream_of
@@ -47,7 +48,7 @@ class FieldFacts:
     sensitivity: str
 
 
-def search(topology: Topology, query: str = "") -> list[Hit]:
+def search(topology: Topology | Outline, query: str = "") -> list[Hit]:
     """The streams that a query is about, the best first; all of them without one. Every word must
     be one of the stream: of topic, owner, doc, or of a field's name, doc, unit, sensitivity. Where
     no stream has them all, they may be beginnings of words.
@@ -75,13 +76,19 @@ def fields_of(record: RecordClass) -> list[FieldFacts]:
     ]
 
 
-def declared(topology: Topology, topic: str) -> dict[str, Any]:
-    """What the declarations say of a stream; TopologyError lists the likely ones."""
+def record_of(topology: Topology | Outline, topic: str) -> RecordClass:
+    """The record class of a declared stream; TopologyError lists the likely ones."""
     record = topology.records.get(topic)
     if record is None:
         near = [hit.topic for hit in search(topology, topic.rsplit(".", 1)[-1])]
         known = ", ".join(near or topology.records)
         raise TopologyError(f"there is no stream {topic!r}; perhaps: {known}")
+    return record
+
+
+def declared(topology: Topology, topic: str) -> dict[str, Any]:
+    """What the declarations say of a stream; TopologyError lists the likely ones."""
+    record = record_of(topology, topic)
     stream = stream_of(record)
     return {
         "topic": topic,

@@ -16,14 +16,16 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ops.catalog import declared
-from ops.connect import Connection, connect
+from ops.catalog import record_of
+from ops.connect import Connection, connect, home_of
+from ops.outlined import outlined
 from ops.sensitive import may_see
-from streams.columns.frames import Unreadable, batches
+from streams.columns.batches import Unreadable, batches
 from streams.columns.types import Wanted, wanted_columns
 from streams.extent import BEGINNING, END, Extent, document, extent_now
-from streams.processor import RecordClass
-from streams.topology import Topology, discover
+from streams.masking import strictest
+from streams.merge import Stored
+from streams.outline import Outline
 
 DETAILS = b"doa"  # in the metadata of a table's schema
 
@@ -32,7 +34,7 @@ class Reading(NamedTuple):
     """What is to be read: the columns of a stream, between bounds. It can be read many times."""
 
     connection: Connection
-    topology: Topology
+    known: Outline
     extent: Extent
     wanted: Wanted
 
@@ -40,29 +42,47 @@ class Reading(NamedTuple):
         self,
         refused: Callable[[Unreadable], None] | None = None,
         schemas: dict[int, Any] | None = None,
+        keeps: Callable[[int, Stored], bool] | None = None,
     ) -> Any:
         """A RecordBatchReader; `refused` hears of what cannot be decoded, which else raises;
-        `schemas` gets those that records were written by, by their ids.
+        `schemas` gets those that records were written by, by their ids; `keeps` says of each
+        partition and record whether it is wanted.
         """
         found = batches(
             self.connection.cluster,
             self.connection.registry,
-            record_of(self.topology, self.extent.topic),
+            record_of(self.known, self.extent.topic),
             self.extent,
             self.wanted,
-            names=self.topology.names,
+            names=self.known.names,
             refused=refused,
             schemas=schemas,
+            keeps=keeps,
         )
         return pa.RecordBatchReader.from_batches(self._schema(), self._told(found))
 
+    def hidden(self, schemas: dict[int, Any]) -> dict[str, str]:
+        """The columns that are null where one of these schemas says that they are not public, and
+        how sensitive they are.
+        """
+        found: dict[str, str] = {}
+        for number, schema in schemas.items():
+            for name, kind in self.wanted.hidden(number, schema).items():
+                found[name] = strictest([kind, found.get(name, kind)])
+        return found
+
+    def details(self, schemas: dict[int, Any] | None = None) -> dict[bytes, bytes]:
+        """What is told of a table in the metadata of its schema."""
+        hidden = {} if schemas is None else {"hidden": self.hidden(schemas)}
+        told = {"extent": document(self.extent), "masked": self.wanted.masked, **hidden}
+        return {DETAILS: json.dumps(told).encode()}
+
     def _schema(self) -> pa.Schema:
-        told = {"extent": document(self.extent), "masked": self.wanted.masked}
-        return self.wanted.schema.with_metadata({DETAILS: json.dumps(told).encode()})
+        return self.wanted.schema.with_metadata(self.details())
 
     def _told(self, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        schema = self._schema()
-        return (batch.replace_schema_metadata(schema.metadata) for batch in found)
+        details = self.details()
+        return (batch.replace_schema_metadata(details) for batch in found)
 
 
 def read(
@@ -99,7 +119,9 @@ def read(
     opened = scan(
         topic, start, end, columns=columns, sensitive=sensitive, app=app, connection=connection
     )
-    return opened.batches(refused).read_all()
+    schemas: dict[int, Any] = {}
+    table = opened.batches(refused, schemas).read_all()
+    return table.replace_schema_metadata(opened.details(schemas))
 
 
 def scan(
@@ -115,16 +137,11 @@ def scan(
     """The same in batches, for streams that are larger than memory: `for batch in
     scan(...).batches()`. The bounds are taken now.
     """
-    connection, topology = connection or connect(), discover(("processors", *app))
+    connection = connection or connect()
+    packages = tuple(dict.fromkeys(("processors", *app)))
+    known = outlined(packages, home_of(connection.settings))
     topic = topic.removeprefix(connection.settings.prefix)
     seen = may_see(connection.settings, sensitive=sensitive)
-    wanted = wanted_columns(record_of(topology, topic), columns, may_see=seen)
+    wanted = wanted_columns(record_of(known, topic), columns, may_see=seen)
     extent = extent_now(connection.cluster, topic, start, end)
-    return Reading(connection, topology, extent, wanted)
-
-
-def record_of(topology: Topology, topic: str) -> RecordClass:
-    """The record class of a declared stream; TopologyError lists the likely ones."""
-    if topic not in topology.records:
-        declared(topology, topic)
-    return topology.records[topic]
+    return Reading(connection, known, extent, wanted)

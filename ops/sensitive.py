@@ -5,6 +5,8 @@ shows them; the same holds for a stack of one's own, so that what is tried there
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from streams.errors import StreamsError
@@ -17,6 +19,12 @@ SENSITIVE = click.option(
 
 class NotAllowed(StreamsError):
     """Asked to see what the settings do not allow."""
+
+
+def told_hidden(topic: str, columns: Mapping[str, str]) -> str:
+    """That columns are null where the schema of a record's writer hides them."""
+    names = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
+    return f"null where the writer's schema says so, in {topic}: {names}; see --sensitive"
 
 
 def may_see(settings: Settings, *, sensitive: bool) -> frozenset[str]:

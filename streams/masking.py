@@ -126,9 +126,12 @@ class Masks:
             self._made[place] = self._make(topic, letter, writer)
         return self._made[place]
 
-    def kinds(self, topic: str) -> dict[str, str]:
-        """The fields of a declared topic that may not be seen, by their paths."""
-        found = _paths([self.declared[topic]] if topic in self.declared else [], "")
+    def kinds(self, topic: str, writer: Any = None) -> dict[str, str]:
+        """The fields of a declared topic, or of a record that was written by some schema, that may
+        not be seen, by their paths.
+        """
+        written = [] if writer is None else [linked(writer)]
+        found = _paths([self.declared[topic]] if topic in self.declared else [], "", written)
         return {path: kind for path, kind in found if kind not in self._seen}
 
     @property

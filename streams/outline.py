@@ -18,24 +18,28 @@ from streams.topology import Topology, stream_of
 
 @dataclass(frozen=True)
 class LearnerOutline:
-    """A learner's topic of examples, their event-time field, and until when (ms) it learns."""
+    """A learner's topic of examples, their event-time field, until when (ms) it learns, and the
+    topic of its questions, if it has any.
+    """
 
     name: str
     examples: str
     event_time: str
     until_ms: int | None
+    questions: str | None
 
 
 @dataclass(frozen=True)
 class Outline:
     """The topics and processors of some flows by name, their learners, the record class of each
-    topic, and how sensitive the keys of internal ones are.
+    topic, how sensitive the keys of internal ones are, and the version of the code.
     """
 
     names: dict[bytes, str]
     learners: tuple[LearnerOutline, ...]
     records: dict[str, RecordClass]
     keys: dict[str, str]
+    code_version: str
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -44,6 +48,7 @@ class Outline:
             "learners": [asdict(learner) for learner in self.learners],
             "records": {t: [c.__module__, c.__qualname__] for t, c in self.records.items()},
             "keys": self.keys,
+            "code_version": self.code_version,
         }
 
 
@@ -51,12 +56,19 @@ def outline(topology: Topology) -> Outline:
     """The outline of what was loaded."""
     processors = [p for flow in topology.flows.values() for p in flow.processors]
     learners = tuple(
-        LearnerOutline(p.name, stream.topic, stream.event_time, p.until_ms)
+        LearnerOutline(
+            p.name,
+            stream.topic,
+            stream.event_time,
+            p.until_ms,
+            None if p.questions is None else stream_of(p.questions).topic,
+        )
         for p in processors
         if isinstance(p, Learner)
         for stream in (stream_of(p.examples),)
     )
-    return Outline(topology.names, learners, topology.records, keys_of(topology))
+    records, keys = topology.records, keys_of(topology)
+    return Outline(topology.names, learners, records, keys, topology.code_version)
 
 
 def outline_of(data: dict[str, Any]) -> Outline:
@@ -69,4 +81,5 @@ def outline_of(data: dict[str, Any]) -> Outline:
             for topic, (module, name) in data["records"].items()
         },
         dict(data["keys"]),
+        data["code_version"],
     )

@@ -27,6 +27,7 @@ from streams.clients import places
 from streams.columns.fetched import FETCH_RECORDS, OPTIONS, Fetch
 from streams.columns.types import wanted_columns
 from streams.extent import extent_now
+from streams.outline import outline
 from streams.plain import without_logical_types
 from streams.topology import stream_of
 
@@ -70,11 +71,13 @@ def bench_columns(records: int, rounds: int) -> dict[str, Any]:
 
 
 def _sides(track: Track) -> dict[str, Callable[[], int]]:
+    known = outline(track.topology)
+
     def ours(names: tuple[str, ...] | None) -> Callable[[], int]:
         def side() -> int:
             extent = extent_now(track.cluster, TOPIC)
             wanted = wanted_columns(Measured, names)
-            reading = Reading(track.connection, track.topology, extent, wanted)
+            reading = Reading(track.connection, known, extent, wanted)
             return int(reading.batches().read_all().num_rows)
 
         return side

@@ -10,10 +10,11 @@ from rich.progress import Progress
 
 from ops.complete import topics
 from ops.export.point_in_time import Finding, check, questions_of
+from ops.export.where import where_of
 from ops.export.write import check_target, export, manifest_of
 from ops.frames import Reading, scan
 from ops.output import OUTPUT, print_json, progress_bars, say
-from ops.sensitive import SENSITIVE
+from ops.sensitive import SENSITIVE, told_hidden
 
 
 @click.command("export")
@@ -24,6 +25,13 @@ from ops.sensitive import SENSITIVE
 )
 @click.option("--to", "end", default=None, help="end, @TIME or an offset, not included. [end]")
 @click.option("--as-of", metavar="TIME", help="Only what had been appended before: --to @TIME.")
+@click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="EXPRESSION",
+    help="Only records for which this holds, in CEL; all must, if several.",
+)
 @click.option("--columns", help="These only, separated by commas, in this order.")
 @SENSITIVE
 @click.option(
@@ -46,6 +54,7 @@ def export_command(
     start: str,
     end: str | None,
     as_of: str | None,
+    conditions: tuple[str, ...],
     columns: str | None,
     sensitive: bool,
     skip_undecodable: bool,
@@ -63,9 +72,10 @@ def export_command(
     if as_of is not None and end is not None:
         raise click.UsageError("--as-of and --to both say where to end; use one")
     check_target(file, force=force)
-    names = columns.split(",") if columns else None
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
     end = f"@{as_of.removeprefix('@')}" if as_of else end or "end"
     reading = scan(topic, start, end, columns=names, sensitive=sensitive, app=packages)
+    where = where_of(reading, conditions, sensitive=sensitive) if conditions else None
     with progress_bars() as bars:
         finding = _checked(reading, bars) if checks else None
         if finding is not None and finding.faulty:
@@ -77,6 +87,7 @@ def export_command(
             reading,
             file,
             skip_undecodable=skip_undecodable,
+            where=where,
             details=details,
             told=lambda count: bars.advance(bar, count),
         )
@@ -87,15 +98,19 @@ def export_command(
     click.echo(f"{file}, sha256 {manifest['sha256']}; {manifest_of(file).name} says the rest")
     if finding is not None:
         click.echo(f"{finding.checked:,} examples hold nothing newer than their question")
+    if where is not None:
+        say(f"{where.not_matched:,} not matched, {where.not_told:,} of which it cannot be told")
     if manifest["undecodable"]["records"]:
         say(f"{manifest['undecodable']['records']:,} could not be decoded and were left out")
     if manifest["masked"]:
         say(f"left out, not public: {', '.join(manifest['masked'])}; --sensitive writes them")
+    if manifest["hidden"]:
+        say(told_hidden(reading.extent.topic, manifest["hidden"]))
 
 
 def _checked(reading: Reading, bars: Progress) -> Finding | None:
     """What the check of examples finds; None if the stream holds none."""
-    questions = questions_of(reading.topology, reading.topology.records[reading.extent.topic])
+    questions = questions_of(reading.known, reading.extent.topic)
     if questions is None:
         return None
     bar = bars.add_task("records looked at", total=None)

@@ -10,14 +10,13 @@ from typing import Any
 import click
 from rich.text import Text
 
-from ops.connect import connect
+from ops.connect import connect, home_of
+from ops.outlined import outlined
 from ops.output import plain, print_json, print_table, progress_bars, say
 from ops.query.run import Answer, Asked, Limits, run
 from ops.query.snapshots import Snapshot
-from ops.sensitive import SENSITIVE, may_see
+from ops.sensitive import SENSITIVE, may_see, told_hidden
 from streams.extent import document
-from streams.topology import discover
-from streams.validation import checked
 
 DEFAULT = Limits()
 CELL_MAX = 60  # characters of a cell of a table; JSON and CSV hold all
@@ -82,7 +81,8 @@ def sql(
 
     Example: doa sql 'select origin, avg(minutes) from "flights.prediction.planned" group by 1'
     """
-    connection, topology = connect(), checked(discover(packages))
+    connection = connect()
+    known = outlined(packages, home_of(connection.settings))
     seen = may_see(connection.settings, sensitive=sensitive)
     asked = Asked(query, snapshot, as_of, seen, skip_undecodable)
     with progress_bars() as bars:
@@ -95,7 +95,7 @@ def sql(
 
         answer = run(
             connection,
-            topology,
+            known,
             asked,
             Limits(seconds, memory, threads, limit),
             taken=taken,
@@ -108,6 +108,8 @@ def sql(
         say(f"{len(answer.undecodable):,} records could not be decoded and were left out")
     for topic, names in answer.masked.items():
         say(f"left out of {topic}, not public: {', '.join(names)}; see --sensitive")
+    for topic, names in answer.hidden.items():
+        say(told_hidden(topic, names))
 
 
 def _print(answer: Answer, output: str) -> None:
@@ -121,6 +123,7 @@ def _print(answer: Answer, output: str) -> None:
                 "rows": answer.rows,
                 "more": answer.more,
                 "masked": answer.masked,
+                "hidden": answer.hidden,
                 "undecodable": answer.undecodable,
             }
         )

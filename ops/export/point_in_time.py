@@ -8,7 +8,8 @@ event time than the question itself. Of a range that an aggregate names, every r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +22,9 @@ from schemas.record import Record
 from streams.columns.types import PARENTS, wanted_columns
 from streams.extent import extent_now
 from streams.masking import EVERYTHING
-from streams.processor import Learner, RecordClass
-from streams.topology import Topology, stream_of
+from streams.outline import Outline
+from streams.processor import RecordClass
+from streams.topology import stream_of
 
 TOLD_MAX = 100  # faults; all are counted
 
@@ -42,17 +44,10 @@ class Finding:
             self.told.append(f"{example}: {reason}")
 
 
-def questions_of(topology: Topology, record: RecordClass) -> RecordClass | None:
+def questions_of(known: Outline, topic: str) -> RecordClass | None:
     """The questions that the examples of a stream answer; None if no learner says so."""
-    for flow in topology.flows.values():
-        for processor in flow.processors:
-            if (
-                isinstance(processor, Learner)
-                and processor.examples is record
-                and (questions := processor.questions)
-            ):
-                return questions
-    return None
+    asked = [one.questions for one in known.learners if one.examples == topic and one.questions]
+    return known.records[asked[0]] if asked else None
 
 
 def check(
@@ -60,7 +55,7 @@ def check(
 ) -> Finding:
     """Look at all examples of a reading; `told` hears how many records were read meanwhile."""
     ancestry = _Ancestry(reading, told)
-    examples = reading.topology.records[reading.extent.topic]
+    examples = reading.known.records[reading.extent.topic]
     served = _field_of(examples, questions)
     names = ["_id", PARENTS, *([served] if served else [])]
     wanted = wanted_columns(examples, names, may_see=EVERYTHING)
@@ -129,7 +124,7 @@ class _Ancestry:
     def __init__(self, reading: Reading, told: Callable[[int], None]) -> None:
         self._reading = reading
         self._told = told
-        self._records = reading.topology.records
+        self._records = reading.known.records
         self._streams: dict[str, _Stream] = {}
 
     def stream(self, topic: str, *, whole: bool = False) -> _Stream:
@@ -198,16 +193,28 @@ def _differs(served: pa.Array, asked: pa.Table, rows: list[int]) -> Any:
     """Where a question that an example holds is not that of the row."""
     found = np.zeros(len(served), np.bool_)
     chosen = asked.take(pa.array(rows, pa.int64())) if len(asked) else asked
-    for name, left in _fields(served):
+    for one, left in zip(served.type, served.flatten(), strict=True):
         if len(chosen):
-            right = chosen[name].combine_chunks()
-            same = pc.fill_null(pc.equal(left, right), False)
-            both_null = pc.and_(pc.is_null(left), pc.is_null(right))
-            found |= ~np.asarray(pc.or_(same, both_null))
+            found |= _unlike(left, chosen[one.name].combine_chunks())
     return found
 
 
-def _fields(served: pa.StructArray) -> Iterator[tuple[str, pa.Array]]:
-    for field_, array in zip(served.type, served.flatten(), strict=True):
-        if not pa.types.is_nested(field_.type):
-            yield field_.name, array
+def _unlike(left: pa.Array, right: pa.Array) -> Any:
+    """Where two columns differ; NaN is NaN, and null is null."""
+    if pa.types.is_nested(left.type):
+        pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
+        return np.array([not _alike(*pair) for pair in pairs], np.bool_)
+    same = pc.fill_null(pc.equal(left, right), False)
+    both = pc.and_(pc.is_null(left, nan_is_null=True), pc.is_null(right, nan_is_null=True))
+    one_null = pc.xor(pc.is_null(left), pc.is_null(right))
+    return ~np.asarray(pc.or_(same, pc.and_not(both, one_null)))
+
+
+def _alike(left: Any, right: Any) -> bool:
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_alike(left[n], right[n]) for n in left)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(_alike, left, right))
+    if isinstance(left, float) and isinstance(right, float) and math.isnan(left):
+        return math.isnan(right)
+    return bool(left == right)

@@ -16,9 +16,10 @@ from typing import Any
 import pyarrow as pa
 
 from ops.export.formats import FORMATS
+from ops.export.where import Where
 from ops.frames import Reading
 from ops.whole import whole, write_whole
-from streams.columns.frames import Unreadable
+from streams.columns.batches import Unreadable
 from streams.errors import StreamsError
 from streams.extent import document
 
@@ -52,18 +53,20 @@ def export(
     path: Path,
     *,
     skip_undecodable: bool = False,
+    where: Where | None = None,
     details: dict[str, Any] | None = None,
     told: Callable[[int], None] = lambda records: None,
 ) -> dict[str, Any]:
-    """Write the records of a reading; the manifest. `details` are added to it, `told` hears how
-    many records were written.
+    """Write the records of a reading, or those of a condition; the manifest. `details` are added to
+    it, `told` hears how many records were written.
     """
     refused: list[Unreadable] = []
     schemas: dict[int, Any] = {}
     records = 0
     try:
         with whole(path) as part:
-            batches = reading.batches(refused.append if skip_undecodable else None, schemas)
+            noted = refused.append if skip_undecodable else None
+            batches = reading.batches(noted, schemas, where.keeps if where else None)
             with part.open("wb") as file, FORMATS[path.suffix](file, batches.schema) as write:
                 for batch in batches:
                     write(batch)
@@ -71,7 +74,8 @@ def export(
                     told(batch.num_rows)
             with part.open("rb") as written:
                 digest = hashlib.file_digest(written, "sha256").hexdigest()
-            manifest = _manifest(reading, path, records, digest, schemas, refused, details or {})
+            more = {"where": where.document() if where else None, **(details or {})}
+            manifest = _manifest(reading, path, records, digest, schemas, refused, more)
             write_whole(manifest_of(path), json.dumps(manifest, indent=2) + "\n")
     except OSError as error:
         raise CannotExport(f"{path} cannot be written: {error.strerror or error}") from error
@@ -95,9 +99,10 @@ def _manifest(
         **document(reading.extent),
         "columns": {field.name: str(field.type) for field in reading.wanted.schema},
         "masked": reading.wanted.masked,
+        "hidden": reading.hidden(schemas),
         "undecodable": {"records": len(refused), "told": told},
         "schemas": {str(number): _fingerprint(schemas[number]) for number in sorted(schemas)},
-        "code_version": reading.topology.code_version,
+        "code_version": reading.known.code_version,
         "pyarrow": pa.__version__,
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **details,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime, time
@@ -33,6 +34,9 @@ SOURCES = {  # what may stand after FROM
     "BASE_TABLE", "TABLE_FUNCTION", "SHOW_REF", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST",
 }  # fmt: skip
 TABLE_FUNCTIONS = {"unnest", "range", "generate_series", "json_each", "json_tree"}
+UNTOLD = re.compile(  # Arrow has no such types: it would say something else
+    r"\b(UHUGEINT|BIGNUM|BIT|VARIANT|TIME WITH TIME ZONE|UNION(?=\())"
+)
 FORBIDDEN = {"current_setting", "getenv", "getvariable", "write_log", "sleep_ms"}
 
 
@@ -57,6 +61,11 @@ def main(source: BinaryIO, target: BinaryIO) -> None:
         _tell(target, {"error": sentence(error)})
     except MemoryError:
         _tell(target, {"error": "the query takes more memory than it has"})
+    except RecursionError:
+        _tell(target, {"error": "the query is nested too deeply; ask in several steps (WITH)"})
+    except Exception as error:  # a process that ends without a word helps nobody
+        said = f"{type(error).__name__}: {error}"
+        _tell(target, {"error": f"the query cannot be answered ({said}); ask it otherwise"})
 
 
 def understood(connection: Any, query: str) -> dict[str, Any]:
@@ -79,13 +88,20 @@ def understood(connection: Any, query: str) -> dict[str, Any]:
         _look_at(node, tables)
         names |= {one["key"] for one in (node.get("cte_map") or {}).get("map", ())}
         names |= {node["cte_name"]} if "cte_name" in node else set()
-    return {"tables": sorted(tables), "names": sorted(names), "parents": "_parents" in query}
+    return {
+        "tables": sorted(tables),
+        "names": sorted(names),
+        "parents": "_parents" in query.casefold(),
+    }
 
 
 def answered(connection: Any, query: str, rows_max: int) -> dict[str, Any]:
     """The first rows of a result, and how many more there are."""
     relation = connection.sql(query)
     kinds = [str(kind) for kind in relation.types]
+    for name, kind in zip(relation.columns, kinds, strict=True):
+        if found := UNTOLD.search(kind):
+            raise _untold(name, f"Arrow has no {found[0]}")
     reader = relation.to_arrow_reader(BATCH_ROWS)
     rows: list[list[Any]] = []
     count = size = 0
@@ -96,7 +112,7 @@ def answered(connection: Any, query: str, rows_max: int) -> dict[str, Any]:
             size += kept.nbytes
             if size > RESULT_BYTES_MAX:
                 raise Refused(f"the result has more than {RESULT_BYTES_MAX:,} bytes; ask for less")
-            columns = [[plain(v, c.type) for v in c.to_pylist()] for c in kept.columns]
+            columns = [_told(*one) for one in zip(relation.columns, kept.columns, strict=True)]
             rows += [list(cells) for cells in zip(*columns, strict=True)]
     columns_told = [
         {"name": name, "type": kind} for name, kind in zip(relation.columns, kinds, strict=True)
@@ -104,10 +120,26 @@ def answered(connection: Any, query: str, rows_max: int) -> dict[str, Any]:
     return {"columns": columns_told, "rows": rows, "more": count - len(rows)}
 
 
+def _told(name: str, column: pa.Array) -> list[Any]:
+    try:
+        return [plain(value, column.type) for value in column.to_pylist()]
+    except (OverflowError, ValueError, TypeError, AttributeError) as error:
+        raise _untold(name, str(error)) from error  # as dates before the year 1 or after 9999
+
+
+def _untold(name: str, reason: str) -> Refused:
+    return Refused(
+        f'column "{name}" holds what cannot be told as it is ({reason}); '
+        "make it a text: cast(… as varchar)"
+    )
+
+
 def plain(value: Any, kind: pa.DataType) -> Any:
-    """A value as JSON has it: instants in ISO 8601, bytes in hexadecimal."""
+    """A value as JSON has it: instants and durations in ISO 8601, bytes in hexadecimal."""
     if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, pa.MonthDayNano):
+        return _duration(*value)
     if pa.types.is_struct(kind):
         return {f.name: plain(value[f.name], f.type) for f in kind}
     if pa.types.is_map(kind):
@@ -121,6 +153,13 @@ def plain(value: Any, kind: pa.DataType) -> Any:
     if isinstance(value, datetime | date | time):
         return value.isoformat().replace("+00:00", "Z")
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _duration(months: int, days: int, nanoseconds: int) -> str:
+    """Months and days stay apart: they differ in length."""
+    dates = f"{months}M" * bool(months) + f"{days}D" * bool(days)
+    seconds = f"T{Decimal(nanoseconds) / 10**9:f}S"
+    return f"P{dates}{seconds}" if nanoseconds or not dates else f"P{dates}"
 
 
 def sentence(error: Exception) -> str:

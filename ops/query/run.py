@@ -17,13 +17,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from ops.catalog import record_of
 from ops.connect import Connection
-from ops.frames import Reading, record_of
+from ops.frames import Reading
 from ops.query.snapshots import Snapshot, taken_up
-from streams.columns.frames import Unreadable
+from streams.columns.batches import Unreadable
 from streams.columns.types import COORDINATES, PARENTS, wanted_columns
 from streams.errors import StreamsError
-from streams.topology import Topology
+from streams.outline import Outline
 
 CHILD = Path(__file__).with_name("child.py")
 CPU_S_EXTRA = 10  # before the operating system ends what we did not
@@ -58,19 +59,22 @@ class Asked:
 
 @dataclass
 class Answer:
-    """The rows of a query, and the snapshot on which it was asked."""
+    """The rows of a query, and the snapshot on which it was asked. `masked` are columns that were
+    left out, `hidden` those that are null where a writer's schema marks them.
+    """
 
     snapshot: Snapshot
     columns: list[dict[str, str]]
     rows: list[list[Any]]
     more: int
     masked: dict[str, dict[str, str]] = field(default_factory=dict)
+    hidden: dict[str, dict[str, str]] = field(default_factory=dict)
     undecodable: list[str] = field(default_factory=list)
 
 
 def run(
     connection: Connection,
-    topology: Topology,
+    known: Outline,
     asked: Asked,
     limits: Limits,
     *,
@@ -84,13 +88,8 @@ def run(
         wish = {"query": asked.query, "memory_mb": limits.memory_mb}
         child.say(wish | {"threads": limits.threads, "rows_max": limits.rows_max})
         named = child.hear(START_S_MAX, "be understood")
-        prefix = connection.settings.prefix
-        tables = {table: table.removeprefix(prefix) for table in named["tables"]}
-        for name in named["names"]:
-            tables.pop(name, None)
-            if name.removeprefix(prefix) in topology.records:
-                raise QueryError(f'"{name}" is a stream; call what WITH defines otherwise')
-        records = {topic: record_of(topology, topic) for topic in tables.values()}
+        tables = _streams(known, connection.settings.prefix, named)
+        records = {topic: record_of(known, topic) for topic in tables.values()}
         snapshot = taken_up(connection, records, asked.snapshot, asked.as_of)
         taken(snapshot)
         answer = Answer(snapshot, [], [], 0)
@@ -102,11 +101,14 @@ def run(
                 wanted = wanted._replace(schema=wanted.schema.insert(place, parents))
             if wanted.masked:
                 answer.masked[topic] = wanted.masked
-            reading = Reading(connection, topology, snapshot.extents[topic], wanted)
+            reading = Reading(connection, known, snapshot.extents[topic], wanted)
             refused: list[Unreadable] = []
-            batches = reading.batches(refused.append if asked.skip_undecodable else None)
+            schemas: dict[int, Any] = {}
+            batches = reading.batches(refused.append if asked.skip_undecodable else None, schemas)
             child.send(table, batches, told)
             answer.undecodable += map(str, refused)
+            if hidden := reading.hidden(schemas):
+                answer.hidden[topic] = hidden
         child.say({"run": ceil(limits.seconds * limits.threads) + CPU_S_EXTRA})
         try:
             found = child.hear(limits.seconds, "end")
@@ -115,6 +117,21 @@ def run(
         answer.columns, answer.rows = found["columns"], found["rows"]
         answer.more = int(found["more"])
         return answer
+
+
+def _streams(known: Outline, prefix: str, named: dict[str, Any]) -> dict[str, str]:
+    """The topics that a query names as tables. SQL knows no case; our topics are all lower."""
+    topics = {topic.casefold(): topic for topic in known.records}
+    defined = {name.casefold() for name in named["names"]}
+    for name in named["names"]:
+        if name.casefold().removeprefix(prefix.casefold()) in topics:
+            raise QueryError(f'"{name}" is a stream; call what WITH defines otherwise')
+    tables = {name.casefold(): name for name in named["tables"] if name.casefold() not in defined}
+    found = {}
+    for folded, name in tables.items():
+        short = folded.removeprefix(prefix.casefold())
+        found[folded] = topics.get(short, name.removeprefix(prefix))
+    return found
 
 
 def _with_hint(error: QueryError, masked: dict[str, dict[str, str]]) -> QueryError:

@@ -18,6 +18,7 @@ from typing import Any
 from streams.broker import Cluster
 from streams.clients import END, places
 from streams.errors import BrokerError
+from streams.merge import Stored
 
 BATCH_RECORDS = 16_384
 BATCH_BYTES = 16_000_000  # of values; a single one may be larger
@@ -59,6 +60,22 @@ class Fetched:
             setattr(taken, name, column[:count])
             del column[:count]
         return taken
+
+    def without(self, rows: set[int]) -> Fetched:
+        """Those that are left, some being taken away."""
+        if not rows:
+            return self
+        left = [row for row in range(len(self.offsets)) if row not in rows]
+        return Fetched(
+            **{n: [one[row] for row in left] if one else [] for n, one in vars(self).items()}
+        )
+
+    def stored(self) -> Iterator[Stored]:
+        """Each as a record, if all was asked for."""
+        lists = (self.offsets, self.keys, self.values, self.headers, self.appended)
+        for offset, key, value, headers, appended in zip(*lists, strict=True):
+            known = {name: data or b"" for name, data in headers or ()}
+            yield Stored(offset, key, value, known, appended)
 
 
 class Fetch:

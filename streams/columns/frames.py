@@ -1,13 +1,12 @@
-"""Batches of Arrow of a stream, between bounds, typed by its schema.
+"""Values of a stream become columns that are typed by its schema; what cannot be decoded is told.
 
-What cannot be decoded is never left out unseen: it ends the reading, unless the caller wants to be
-told of each instead.
+What the schema of a writer says is not public is null, as if nothing were there: how sensitive a
+field is, is for the stricter of that schema and the record's class to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,44 +14,36 @@ import pyarrow as pa
 
 from schemas.lint import unsafe
 from schemas.record import Record
-from streams.broker import Cluster
 from streams.codec import VIEW_VALUES_MAX, Registry
-from streams.columns.coordinates import coordinates
-from streams.columns.fetched import Fetch, Fetched
+from streams.columns.fetched import Fetched
 from streams.columns.places import Flags
 from streams.columns.types import COORDINATES, PARENTS, Wanted
 from streams.columns.vector import Decoder, Odd
-from streams.errors import DataError, EmptyValue, StreamsError, UnsafeSchema, WireFormat
+from streams.dead_letter import schema_id_of
+from streams.errors import (
+    DataError,
+    EmptyValue,
+    Undecodable,
+    UnsafeSchema,
+    WireFormat,
+)
 from streams.exact import compile_exact
-from streams.extent import Extent, check_extent
 from streams.topology import stream_of
 
-NEEDED = {"_id": "headers", PARENTS: "headers", "_key": "keys", "_appended": "appended"}
+UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)  # of a value and its column
 
-
-class Unreadable(NamedTuple):
-    """A record that cannot be decoded, and why."""
-
-    id: str  # topic[partition]@offset
-    code: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.id}: {self.code}: {self.reason}"
-
-
-class CannotRead(StreamsError):
-    """A stream holds a record that cannot be decoded, and nobody asked to be told instead."""
+_Part = tuple[list[int], list[pa.Array]]  # rows, and the columns of what stands there
 
 
 class _Writer(NamedTuple):
     """How values of one schema id are decoded: many at once, if that can be, and one by one.
-    `absent` are columns that this schema has no field for, with what stands there.
+    `instead` are columns that are not read, with what stands there: defaults of fields that this
+    schema does not have, null for what it hides.
     """
 
     fast: Decoder | None
     exact: Callable[[bytes, int], Any]
-    absent: dict[str, Any]
+    instead: dict[str, Any]
 
 
 class Frames:
@@ -63,47 +54,64 @@ class Frames:
         record: type[Record],
         registry: Registry,
         subject: str,
-        schema: pa.Schema,
+        wanted: Wanted,
         schemas: dict[int, Any] | None = None,
     ) -> None:
         self._stream = stream_of(record)
         self._defaults = {n: _default(info) for n, info in record.model_fields.items()}
         self._registry = registry
         self._subject = subject
-        names = [n for n in schema.names if n not in COORDINATES and n != PARENTS]
-        self.schema = pa.schema([schema.field(name) for name in names])
+        self._wanted = wanted
+        fields = [f for f in wanted.schema if f.name not in COORDINATES and f.name != PARENTS]
+        self.schema = pa.schema(fields)
         self._writers: dict[bytes, _Writer | DataError] = {}
+        self._keyless = set[bytes]()
         self._schemas = {} if schemas is None else schemas
 
     def decode(
         self, values: Sequence[bytes | None]
     ) -> tuple[pa.RecordBatch, list[tuple[int, DataError]]]:
         """The fields of values, and which of them cannot be decoded: these are left out."""
-        parts: list[tuple[list[int], pa.RecordBatch]] = []
+        parts: list[_Part] = []
         refused: list[tuple[int, DataError]] = []
         for head, rows in _by_head(values).items():
             writer, left = self._writer(head), rows
             if isinstance(writer, _Writer) and writer.fast is not None:
-                batch, odd = self._at_once(
+                arrays, odd = self._at_once(
                     writer, writer.fast, [values[row] or b"" for row in rows]
                 )
                 marked = list(zip(rows, odd.tolist(), strict=True))
                 left = [row for row, is_odd in marked if is_odd]
                 kept = [row for row, is_odd in marked if not is_odd] if left else rows
-                parts.append((kept, batch.filter(pa.array(~odd)) if left else batch))
+                plain = pa.array(~odd)
+                parts.append((kept, [a.filter(plain) for a in arrays] if left else arrays))
             if left:
-                chosen = [values[row] for row in left]
-                parts.append(self._one_by_one(writer, left, chosen, refused))
-        return _in_order(parts, self.schema), sorted(refused, key=lambda one: one[0])
+                parts.append(self._one_by_one(writer, left, values, refused))
+        arrays = _in_order(parts, self.schema)
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        return batch, sorted(refused, key=lambda one: one[0])
+
+    def hide_keys(self, fetched: Fetched) -> None:
+        """Take those keys away of which the writer of the value says that they are not public."""
+        if self._keyless and fetched.keys:
+            for row, value in enumerate(fetched.values):
+                if (value or b"")[:5] in self._keyless:
+                    fetched.keys[row] = None
+
+    def reason(self, value: bytes | None, fault: DataError) -> str:
+        """Why a value cannot be decoded; what may quote it is hidden where any of it is."""
+        schema_id = schema_id_of(value)
+        schema = None if schema_id is None else self._schemas.get(schema_id)
+        mask = self._wanted.masks.of(self._wanted.topic, {}, schema_id, schema)
+        return str(mask.text(str(fault)))
 
     def _at_once(
         self, writer: _Writer, fast: Decoder, values: Sequence[bytes]
-    ) -> tuple[pa.RecordBatch, Flags]:
+    ) -> tuple[list[pa.Array], Flags]:
         found, odd = fast.decode(values)
-        for name, default in writer.absent.items():
-            found[name] = pa.array([default] * len(values), self.schema.field(name).type)
-        arrays = [found[name] for name in self.schema.names]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema), odd
+        for name, value in writer.instead.items():
+            found[name] = pa.array([value] * len(values), self.schema.field(name).type)
+        return [found[name] for name in self.schema.names], odd
 
     def _one_by_one(
         self,
@@ -111,15 +119,33 @@ class Frames:
         rows: list[int],
         values: Sequence[bytes | None],
         refused: list[tuple[int, DataError]],
-    ) -> tuple[list[int], pa.RecordBatch]:
-        kept, found = [], []
-        for row, value in zip(rows, values, strict=True):
+    ) -> _Part:
+        kept: list[int] = []
+        found: list[dict[str, Any]] = []
+        for row in rows:
             try:
-                found.append(self._fields(writer, value))
+                found.append(self._fields(writer, values[row]))
                 kept.append(row)
             except DataError as error:
                 refused.append((row, error))
-        return kept, pa.RecordBatch.from_pylist(found, schema=self.schema)
+        try:
+            return kept, _columns(found, self.schema)
+        except Undecodable:
+            return self._those_that_fit(kept, found, refused)
+
+    def _those_that_fit(
+        self, rows: list[int], found: list[dict[str, Any]], refused: list[tuple[int, DataError]]
+    ) -> _Part:
+        """Of records that a schema wrote whose fields have other types than ours."""
+        fitting: list[tuple[int, dict[str, Any]]] = []
+        for row, fields in zip(rows, found, strict=True):
+            try:
+                _columns([fields], self.schema)
+                fitting.append((row, fields))
+            except Undecodable as error:
+                refused.append((row, error))
+        kept = [row for row, _ in fitting]
+        return kept, _columns([fields for _, fields in fitting], self.schema)
 
     def _fields(self, writer: _Writer | DataError, value: bytes | None) -> dict[str, Any]:
         if not value:
@@ -129,7 +155,7 @@ class Frames:
         if isinstance(writer, DataError):
             raise type(writer)(str(writer))
         fields: dict[str, Any] = writer.exact(value, 5)
-        return writer.absent | fields
+        return fields | writer.instead
 
     def _writer(self, head: bytes) -> _Writer | DataError:
         """How values that begin so are decoded, or why they are not."""
@@ -151,49 +177,19 @@ class Frames:
             raise UnsafeSchema(f"schema id {schema_id} of {self._subject}: {faults[0]}")
         if not isinstance(schema, dict) or schema.get("type") != "record":
             raise UnsafeSchema(f"schema id {schema_id} of {self._subject} is no record")
-        written = {field["name"] for field in schema["fields"]}
-        absent = {n: self._defaults[n] for n in self.schema.names if n not in written}
         exact = compile_exact(schema, VIEW_VALUES_MAX)
         self._schemas[schema_id] = schema
-        return _Writer(_fast(schema, self.schema), exact, absent)
-
-
-def batches(
-    cluster: Cluster,
-    registry: Registry,
-    record: type[Record],
-    extent: Extent,
-    wanted: Wanted,
-    *,
-    names: dict[bytes, str] | None = None,
-    refused: Callable[[Unreadable], None] | None = None,
-    schemas: dict[int, Any] | None = None,
-) -> Iterator[pa.RecordBatch]:
-    """The records of an extent, partition by partition, in batches that are the same each time.
-
-    `names` are what parents are called (`Topology.names`); `refused` hears of each record that
-    cannot be decoded: without it the first one raises CannotRead. `schemas` gets those that were
-    met, by their ids.
-    """
-    check_extent(cluster, extent)
-    name = cluster.settings.prefix + extent.topic
-    frames = Frames(record, registry, f"{name}-value", wanted.schema, schemas)
-    needed = {NEEDED[n] for n in wanted.schema.names if n in NEEDED}
-    with closing(Fetch(cluster)) as fetch:
-        for partition, (first, end) in sorted(extent.partitions.items()):
-            place = f"{extent.topic}[{partition}]"
-            for fetched in fetch.batches(name, partition, first, end, needed):
-                batch, faults = frames.decode(fetched.values)
-                for row, fault in faults:
-                    told = Unreadable(f"{place}@{fetched.offsets[row]}", fault.code, str(fault))
-                    if refused is None:
-                        raise CannotRead(f"{told}; ask for undecodable records to be left out")
-                    refused(told)
-                kept = _without(fetched, {row for row, _ in faults}) if faults else fetched
-                columns = coordinates(place, partition, kept, wanted.schema, names or {})
-                columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
-                arrays = [columns[n] for n in wanted.schema.names]
-                yield pa.RecordBatch.from_arrays(arrays, schema=wanted.schema)
+        hidden = self._wanted.hidden(schema_id, schema)
+        if "_key" in hidden:
+            self._keyless.add(head)
+        written = {field["name"] for field in schema["fields"]} - hidden.keys()
+        instead = {
+            n: None if n in hidden else self._defaults[n]
+            for n in self.schema.names
+            if n not in written
+        }
+        plain = pa.schema([field for field in self.schema if field.name not in instead])
+        return _Writer(_fast(schema, plain), exact, instead)
 
 
 def _fast(schema: dict[str, Any], wanted: pa.Schema) -> Decoder | None:
@@ -219,23 +215,30 @@ def _by_head(values: Sequence[bytes | None]) -> dict[bytes, list[int]]:
     return found
 
 
-def _in_order(parts: list[tuple[list[int], pa.RecordBatch]], schema: pa.Schema) -> pa.RecordBatch:
-    """One batch of several, in the order of their rows."""
+def _in_order(parts: list[_Part], schema: pa.Schema) -> list[pa.Array]:
+    """The columns of several parts, in the order of their rows."""
     if len(parts) == 1:
         return parts[0][1]
-    rows = np.concatenate([np.asarray(rows, np.int64) for rows, _ in parts])
-    whole = pa.Table.from_batches([batch for _, batch in parts], schema)
-    return whole.take(pa.array(np.argsort(rows))).combine_chunks().to_batches()[0]
+    order = pa.array(np.argsort(np.array([row for rows, _ in parts for row in rows], np.int64)))
+    return [
+        pa.chunked_array([arrays[n] for _, arrays in parts], one.type).combine_chunks().take(order)
+        for n, one in enumerate(schema)
+    ]
+
+
+def _columns(found: list[dict[str, Any]], schema: pa.Schema) -> list[pa.Array]:
+    return [_column([one.get(f.name) for one in found], f) for f in schema]
+
+
+def _column(cells: list[Any], field: pa.Field) -> pa.Array:
+    try:
+        return pa.array(cells, field.type)
+    except UNFIT as error:
+        reason = " ".join(str(error).split())
+        raise Undecodable(f"{field.name} is no {field.type}: {reason}") from error
 
 
 def _default(info: Any) -> Any:
     """What stands for a field that a former schema did not have."""
     default = None if info.is_required() else info.default
     return default.model_dump() if isinstance(default, Record) else default
-
-
-def _without(fetched: Fetched, rows: set[int]) -> Fetched:
-    left = [row for row in range(len(fetched.values)) if row not in rows]
-    return Fetched(
-        **{n: [one[row] for row in left] if one else [] for n, one in vars(fetched).items()}
-    )

@@ -15,7 +15,7 @@ from schemas.compatibility import linked
 from schemas.derive import avro_schema
 from schemas.record import Record
 from streams.errors import StreamsError
-from streams.masking import PUBLIC, Masks, strictest
+from streams.masking import PUBLIC, UNDECLARED, Masks, strictest
 from streams.topology import stream_of
 
 INSTANT = pa.timestamp("ms", tz="UTC")
@@ -44,10 +44,22 @@ class NoSuchColumn(StreamsError):
 
 
 class Wanted(NamedTuple):
-    """Columns in their order; `masked` says of those that are left out how sensitive they are."""
+    """Columns of a topic in their order; `masked` says of those that are left out how sensitive
+    they are, `masks` what else may not be seen.
+    """
 
     schema: pa.Schema
     masked: dict[str, str]
+    masks: Masks
+    topic: str
+
+    def hidden(self, schema_id: int, writer: Any) -> dict[str, str]:
+        """The columns that are null in records of this writer, since its schema says that they are
+        not public, though the record's class does not; and how sensitive they are.
+        """
+        key = self.masks.of(self.topic, {}, schema_id, writer).key
+        found = _by_column(self.masks.kinds(self.topic, writer)) | ({"_key": key} if key else {})
+        return {name: found[name] for name in self.schema.names if name in found}
 
 
 def arrow_type(kind: Any) -> pa.DataType:
@@ -123,11 +135,14 @@ def wanted_columns(
     types |= {
         field["name"]: arrow_type(field["type"]) for field in inlined(avro_schema(record))["fields"]
     }
-    secret = _secret(record, may_see)
+    topic = stream_of(record).topic
+    masks = Masks({topic: linked(avro_schema(record))}, may_see=may_see)
+    secret = _secret(record, masks)
     if names is None:
         names = [name for name in types if name != PARENTS and name not in secret]
     names = list(dict.fromkeys(names))
-    topic = stream_of(record).topic
+    if not names:
+        raise NoSuchColumn(f"no column of {topic} was asked for; it has {', '.join(types)}")
     for name in names:
         if name in secret:
             raise NoSuchColumn(
@@ -135,17 +150,23 @@ def wanted_columns(
             )
         if name not in types:
             raise NoSuchColumn(f"{topic} has no column {name!r}; it has {', '.join(types)}")
-    return Wanted(pa.schema([pa.field(name, types[name]) for name in names]), secret)
+    return Wanted(pa.schema([pa.field(name, types[name]) for name in names]), secret, masks, topic)
 
 
-def _secret(record: type[Record], may_see: frozenset[str]) -> dict[str, str]:
-    """The fields that may not be seen, and the key, if it is made of one. A field that holds a
-    record is as sensitive as what is in it.
-    """
+def _secret(record: type[Record], masks: Masks) -> dict[str, str]:
+    """The fields that may not be seen, and the key, if it is made of one."""
     stream = stream_of(record)
-    masks = Masks({stream.topic: linked(avro_schema(record))}, may_see=may_see)
-    found: dict[str, str] = {}
-    for path, kind in masks.kinds(stream.topic).items():
-        name = path.split(".")[0]
-        found[name] = strictest([kind, found.get(name, PUBLIC)])
+    found = _by_column(masks.kinds(stream.topic))
     return found | ({"_key": found[stream.key]} if stream.key in found else {})
+
+
+def _by_column(kinds: dict[str, str]) -> dict[str, str]:
+    """A field that holds a record is as sensitive as what is in it; but for what is undeclared
+    there: a column has no place for it.
+    """
+    found: dict[str, str] = {}
+    for path, kind in kinds.items():
+        name = path.split(".")[0]
+        if kind != UNDECLARED:
+            found[name] = strictest([kind, found.get(name, PUBLIC)])
+    return found

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ops.export.formats import FORMATS
+from ops.export.point_in_time import _differs
 from ops.export.write import CannotExport, check_target
 from ops.whole import whole
 from streams.columns.types import INSTANT
@@ -81,6 +82,29 @@ def test_parquet_keeps_types_and_is_the_same_again() -> None:
     assert repr(table.to_pylist()) == repr(BATCH.to_pylist() * 9)
     assert pq.read_metadata(io.BytesIO(first)).num_row_groups == 2
     assert written(".parquet", *[BATCH] * 9) == first
+
+
+def test_question_that_an_example_holds_is_compared_to_the_last_item() -> None:
+    nan, kind = float("nan"), pa.struct([("slime", pa.float64()), ("shell", SHELL)])
+    asked: list[dict[str, Any]] = [
+        {"slime": 0.5, "shell": {"turns": 1, "sizes": [1.5, nan]}},
+        {"slime": nan, "shell": {"turns": None, "sizes": []}},
+        {"slime": None, "shell": None},
+        {"slime": 0.5, "shell": {"turns": 2, "sizes": None}},
+    ]
+    others: list[dict[str, Any]] = [
+        {"slime": 0.5, "shell": {"turns": 1, "sizes": [1.5, 2.5]}},
+        {"slime": None, "shell": {"turns": None, "sizes": []}},
+        {"slime": None, "shell": {"turns": None, "sizes": None}},
+        {"slime": 0.5, "shell": {"turns": 2, "sizes": []}},
+    ]
+    table = pa.Table.from_pylist(asked, schema=pa.schema(list(kind)))
+    rows = [0, 1, 2, 3]
+    served = [pa.array(records, kind) for records in (asked, others)]
+    assert _differs(served[0], table, rows).tolist() == [False] * 4
+    assert _differs(served[1], table, rows).tolist() == [True] * 4
+    assert _differs(served[0], table, [0, 1, 2, 0]).tolist() == [False, False, False, True]
+    assert _differs(served[0], table.slice(0, 0), rows).tolist() == [False] * 4
 
 
 def test_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -37,11 +37,15 @@ def test_outline_is_that_of_the_flows_and_is_kept(
     assert loads == [TIDES]
 
 
-def test_outline_names_what_learners_learn_from_and_until_when() -> None:
-    assert (
-        LearnerOutline("departed_frozen", "flights.example.departed", "answered_ms", 1362114000000)
-        in outline(discover()).learners
+def test_outline_names_what_learners_learn_from_until_when_and_answer() -> None:
+    frozen = LearnerOutline(
+        "departed_frozen",
+        "flights.example.departed",
+        "answered_ms",
+        1362114000000,
+        "flights.feature.departed",
     )
+    assert frozen in outline(discover()).learners
 
 
 @pytest.mark.parametrize(

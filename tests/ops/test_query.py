@@ -22,12 +22,13 @@ from ops.query.snapshots import UNNAMED_MAX, BadSnapshot, Snapshot, _read, _writ
 from streams.broker import Cluster
 from streams.errors import TopologyError
 from streams.extent import Extent, document
+from streams.outline import outline
 from streams.registry import ConfluentRegistry
 from streams.settings import Settings
 from streams.snapshot import Keys
 from streams.topology import discover
 
-TIDES = discover(["ops.examples.tides"])
+TIDES = outline(discover(["ops.examples.tides"]))
 QUICK = Limits(seconds=20, memory_mb=200)
 TOPIC = "tides.event.reading"
 
@@ -97,6 +98,22 @@ def refusal(connection: Connection, query: str, limits: Limits = QUICK) -> str:
          'a stream is named in double quotes: "information_schema.tables"'),
         (f'with "{TOPIC}" as (select 1) select * from "{TOPIC}"',
          f'"{TOPIC}" is a stream; call what WITH defines otherwise'),
+        (f'with "{TOPIC.title()}" as (select 1) select * from "{TOPIC}"',
+         f'"{TOPIC.title()}" is a stream; call what WITH defines otherwise'),
+        ("select timestamp '10000-01-01' late",
+         'column "late" holds what cannot be told as it is (date value out of range); '
+         "make it a text: cast(… as varchar)"),
+        ("select [{'a': date '4713-01-01 (BC)'}] early",
+         'column "early" holds what cannot be told as it is (date value out of range); '
+         "make it a text: cast(… as varchar)"),
+        ("select 340282366920938463463374607431768211455::uhugeint most",
+         'column "most" holds what cannot be told as it is (Arrow has no UHUGEINT); '
+         "make it a text: cast(… as varchar)"),
+        ("select union_value(one := 1.5::double) either",
+         'column "either" holds what cannot be told as it is (Arrow has no UNION); '
+         "make it a text: cast(… as varchar)"),
+        (f"select {'not ' * 900} true",
+         "the query is nested too deeply; ask in several steps (WITH)"),
     ],
 )  # fmt: skip
 def test_query_that_does_more_than_read_streams_is_refused(
@@ -159,6 +176,13 @@ def test_query_without_a_stream_is_answered(connection: Connection) -> None:
         {"name": "s", "type": "HUGEINT"},
     ]
     assert (answer.rows, answer.more) == ([[0, 0, 10], [1, 1, 10]], 3)
+    folded = run(connection, TIDES, Asked("with Few as (select 1 n) from FEW select N"), QUICK)
+    assert folded.rows == [[1]]
+    lasting = "select interval '1 year 2 days -1.5 seconds', interval '3 hours', interval '1 month'"
+    told = run(connection, TIDES, Asked(lasting), QUICK).rows
+    assert told == [["P12M2DT-1.5S", "PT10800S", "P1M"]]
+    late = run(connection, TIDES, Asked("select (timestamp '10000-01-01')::varchar"), QUICK)
+    assert late.rows == [["10000-01-01 00:00:00"]]
     many = run(connection, TIDES, Asked("select 1/0 a, 'nan'::double, 'x'::blob, null"), QUICK)
     assert many.rows == [["inf", "nan", "78", None]]
     assert refusal(connection, "select nope") == (
@@ -167,7 +191,7 @@ def test_query_without_a_stream_is_answered(connection: Connection) -> None:
 
 
 def test_tables_are_read_from_the_input_after_it_is_shut_in() -> None:
-    source, target = io.BytesIO(), io.BytesIO()
+    source = io.BytesIO()
     wish = {"query": 'select a + 1 b from "t.x"', "memory_mb": 100, "threads": 1, "rows_max": 9}
     table = pa.table({"a": [1, 2]})
     source.write(json.dumps(wish).encode() + b"\n" + b'{"table": "t.x"}\n')
@@ -186,7 +210,20 @@ def test_tables_are_read_from_the_input_after_it_is_shut_in() -> None:
             connection.execute(query)
     with pytest.raises(Exception, match="disabled by configuration"):
         connection.execute("select * from read_csv('/etc/passwd')")
-    assert target.getvalue() == b""
+
+
+def test_child_that_meets_what_nobody_thought_of_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(*_: object) -> None:
+        raise LookupError("a thing")
+
+    monkeypatch.setattr(child, "_shut_in", lambda _: None)
+    monkeypatch.setattr(child, "understood", odd)
+    wish = {"query": "select 1", "memory_mb": 100, "threads": 1, "rows_max": 9}
+    target = io.BytesIO()
+    child.main(io.BytesIO(json.dumps(wish).encode() + b"\n"), target)
+    assert json.loads(target.getvalue()) == {
+        "error": "the query cannot be answered (LookupError: a thing); ask it otherwise"
+    }
 
 
 def test_snapshot_is_kept_by_name_and_read_again(connection: Connection, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def snail(number: int) -> Snail:
 
 def frames(record: Any, registry: Any, names: list[str] | None = None) -> Frames:
     wanted = wanted_columns(record, names or list(record.model_fields), may_see=EVERYTHING)
-    return Frames(record, registry, f"{stream_of(record).topic}-value", wanted.schema)
+    return Frames(record, registry, f"{stream_of(record).topic}-value", wanted)
 
 
 def codec_of(record: Any, registry: Any) -> Codec:
@@ -86,7 +86,18 @@ def plain(value: Any) -> Any:
     return value
 
 
-def test_records_of_all_plain_types_become_columns() -> None:
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may be decoded one by one."""
+
+    def fail(*_: object) -> None:
+        pytest.fail("it is decoded one by one")
+
+    monkeypatch.setattr(Frames, "_one_by_one", fail)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_records_of_all_plain_types_become_columns_at_once() -> None:
     registry = MemoryRegistry()
     codec, snails = codec_of(Snail, registry), [snail(n) for n in range(500)]
     batch, refused = frames(Snail, registry).decode([codec.encode(one) for one in snails])
@@ -102,6 +113,26 @@ def test_records_of_all_plain_types_become_columns() -> None:
     }
     assert [plain(one) for one in batch.to_pylist()] == [one.model_dump() for one in snails]
     assert batch.schema.field("seen_ms").type == INSTANT
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("record", [PlannedFeature, PlannedExample])
+def test_streams_of_flights_are_decoded_at_once(record: Any) -> None:
+    registry, found = MemoryRegistry(), example(record)
+    batch, _ = frames(record, registry).decode([codec_of(record, registry).encode(found)] * 2)
+    assert [plain(one) for one in batch.to_pylist()] == [found.model_dump()] * 2
+
+
+@pytest.mark.usefixtures("at_once")
+def test_values_of_a_former_schema_are_decoded_at_once() -> None:
+    registry, today = MemoryRegistry(), avro_schema(Snail)
+    former = today | {"fields": today["fields"][:-1]}
+    old = registry.schema_id("garden.event.snail-value", former)
+    value = codec_of(Snail, registry).encode(snail(5))
+    assert value[-1] == 0  # the branch of colour
+    values = [value, b"\0" + old.to_bytes(4, "big") + value[5:-1]]
+    batch, _ = frames(Snail, registry).decode(values)
+    assert [plain(one) for one in batch.to_pylist()] == [snail(5).model_dump()] * 2
 
 
 def test_arrays_and_maps_are_decoded_one_by_one() -> None:

@@ -16,12 +16,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ops.apply import apply, plan_changes
+from ops.cli import main
 from ops.connect import Connection, connect
 from ops.demo import watch
 from ops.stack import Endpoints, Stack
@@ -176,6 +178,29 @@ def start(connection: Connection) -> Iterator[Start]:
     yield begin
     for one in started:
         one.clean_up()
+
+
+Ask = Callable[..., tuple[Any, str, str]]
+
+
+@pytest.fixture
+def ask(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ask:
+    """Run a command in this process, as the console script does, over a connection that the test
+    closes, and with what may be seen: its exit code, stdout, stderr.
+    """
+
+    def asked(*words: str, may_see: str = "") -> tuple[Any, str, str]:
+        settings = connection.settings.model_copy(update={"may_see": may_see})
+        for module in ("ops.frames", "ops.commands.sql"):
+            monkeypatch.setattr(f"{module}.connect", lambda: replace(connection, settings=settings))
+        monkeypatch.setattr(sys, "argv", ["doa", *words])
+        with pytest.raises(SystemExit) as error:
+            main()
+        return (error.value.code, *capsys.readouterr())
+
+    return asked
 
 
 class Flights:

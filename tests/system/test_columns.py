@@ -11,7 +11,7 @@ import pytest
 from ops.frames import read, scan
 from schemas.flights import Arrival, Departure
 from streams.columns import fetched
-from streams.columns.frames import CannotRead
+from streams.columns.batches import CannotRead
 from streams.errors import NotFound, TopologyError
 from streams.extent import BadBound, Extent, Gone, check_extent, extent_now
 

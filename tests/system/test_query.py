@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
@@ -16,39 +15,22 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ops.cli import main
 from ops.connect import Connection
 from schemas.flights_delay import PlannedExample, PlannedFeature
 from streams.lineage import DERIVED, HEADER, Reference, header_number, pack_header, pack_stamp
 from streams.partition import partition_of
+from tests.system.test_tap import TOPIC as VISIT
+from tests.system.test_tap import Clinic
 
 pytestmark = pytest.mark.broker
 
 PARTITIONS, FLIGHTS = 2, 250
+VISITS = 50_000  # so many that their export takes a second
 EXAMPLE, FEATURE = "flights.example.planned", "flights.feature.planned"
 JFK = partition_of("JFK", PARTITIONS)
 
 
 Ask = Callable[..., tuple[Any, str, str]]
-
-
-@pytest.fixture
-def ask(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Ask:
-    """Run a command in this process, as the console script does, over a connection that the test
-    closes: its exit code, stdout, stderr.
-    """
-    for module in ("ops.frames", "ops.commands.sql"):
-        monkeypatch.setattr(f"{module}.connect", lambda: connection)
-
-    def asked(*words: str) -> tuple[Any, str, str]:
-        monkeypatch.setattr(sys, "argv", ["doa", *words])
-        with pytest.raises(SystemExit) as error:
-            main()
-        return (error.value.code, *capsys.readouterr())
-
-    return asked
 
 
 def test_run_is_exported_and_queried(
@@ -67,10 +49,24 @@ def test_run_is_exported_and_queried(
 
     same_bounds_are_the_same_bytes(ask, tmp_path, expected)
     what_cannot_be_written_is_told(ask, tmp_path)
-    interrupted_export_leaves_nothing(start, tmp_path)
     streams_are_joined_on_a_snapshot(system, ask, expected)
     snapshot_is_the_same_again(system, ask)
     newer_feature_is_caught(system, ask, tmp_path)
+
+
+def test_export_that_is_interrupted_leaves_nothing(
+    connection: Connection, start: Callable[..., Any], until: Callable[..., Any], tmp_path: Path
+) -> None:
+    clinic = Clinic(connection)
+    for number in range(VISITS):
+        clinic.visit(number)
+    clinic.sent()
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    held = start("--app", "tests.system.clinic", "export", VISIT, str(folder / "f.jsonl"))
+    until("it writes", lambda: held.check() or list(folder.glob(".f.jsonl.*.part")))
+    assert held.end(signal.SIGINT) == 130
+    assert list(folder.iterdir()) == []
 
 
 def same_bounds_are_the_same_bytes(ask: Ask, folder: Path, expected: list[Any]) -> None:
@@ -88,7 +84,7 @@ def same_bounds_are_the_same_bytes(ask: Ask, folder: Path, expected: list[Any]) 
     delays = pq.read_table(folder / "a.parquet")["delay_minutes"].to_pylist()
     assert delays == [one.delay_minutes for one in expected]
 
-    few = ("--columns", "_id,late", "--from", "2", "--to", "9", "-o", "json")
+    few = ("--columns", "_id, late", "--from", "2", "--to", "9", "-o", "json")
     part = answer(ask("export", EXAMPLE, str(folder / "c.jsonl"), *few))
     lines = [json.loads(line) for line in (folder / "c.jsonl").read_text().splitlines()]
     assert [list(line) for line in lines] == [["_id", "late"]] * part["records"]
@@ -103,6 +99,7 @@ def what_cannot_be_written_is_told(ask: Ask, folder: Path) -> None:
         ((EXAMPLE, str(folder / "a.xlsx")), 1, "end its name in .parquet, .csv, .jsonl"),
         (("flights.example.plan", str(folder / "e.csv")), 1, "there is no stream"),
         ((EXAMPLE, str(folder / "e.csv"), "--columns", "sex"), 1, "has no column 'sex'"),
+        ((EXAMPLE, str(folder / "e.csv"), "--columns", ""), 1, "has no column ''; it has"),
         ((EXAMPLE, str(folder / "e.csv"), "--to", "soon"), 1, "'soon' is no bound of a stream"),
         ((EXAMPLE, str(folder / "e.csv"), "--to", "3", "--as-of", "2013-01-01"), 2, "use one"),
     ):
@@ -110,14 +107,6 @@ def what_cannot_be_written_is_told(ask: Ask, folder: Path) -> None:
         assert (ended, out) == (code, "")
         assert told in error
     assert not (folder / "e.csv").exists()
-
-
-def interrupted_export_leaves_nothing(start: Callable[..., Any], folder: Path) -> None:
-    """Whenever the interruption comes, there is a whole file or none."""
-    held = start("export", EXAMPLE, str(folder / "f.jsonl"))
-    assert held.end(signal.SIGINT) in (0, 130, -signal.SIGINT)
-    left = {path.name for path in folder.iterdir() if "f.jsonl" in path.name}
-    assert left in (set(), {"f.jsonl", "f.jsonl.manifest.json"})
 
 
 def streams_are_joined_on_a_snapshot(system: Any, ask: Ask, expected: list[Any]) -> None:
@@ -139,6 +128,10 @@ def streams_are_joined_on_a_snapshot(system: Any, ask: Ask, expected: list[Any])
     ended, out, error = ask("sql", f'select count(*) n from "{named}"', "-o", "csv")
     assert (ended, out) == (0, f"n\n{len(expected)}\n"), error
     assert re.match(rf"snapshot at-[0-9a-f]{{12}}: {EXAMPLE}\[0\]@0\.\.", error)
+    shouted = f'with Pairs as (select a._ID from "{named.upper()}" a, "{EXAMPLE.title()}" b'
+    shouted += f' where a._id = b._id and a._id in (select _id from "{EXAMPLE}")'
+    shouted += " and len(a._PARENTS) > 0) select count(*) from PAIRS"
+    assert answer(ask("sql", shouted, "-o", "json"))["rows"] == [[len(expected)]]
     for words, code, told in (
         (('select * from "flights.example.plan"',), 1, "there is no stream"),
         ((f'select nope from "{EXAMPLE}"',), 1, 'Referenced column "nope" not found'),

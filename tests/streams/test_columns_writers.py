@@ -1,0 +1,165 @@
+"""Columns of records of several schemas: what one of them hides, has not, or has otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.derive import avro_schema
+from streams.codec import MemoryRegistry
+from streams.columns.fetched import Fetched
+from streams.columns.frames import Frames
+from streams.columns.types import NoSuchColumn, Wanted, wanted_columns
+from streams.errors import Undecodable
+from streams.masking import EVERYTHING
+from tests.streams.test_columns import Bed, Snail, codec_of, snail
+
+SUBJECT = "garden.event.snail-value"
+OPEN = ["bed", "seen_ms", "slime"]
+
+
+def altered(record: Any, **changes: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a record, some of its fields being otherwise."""
+    schema = avro_schema(record)
+    fields = [field | changes.get(field["name"], {}) for field in schema["fields"]]
+    return {**schema, "fields": fields}
+
+
+def reading(record: Any, registry: Any, wanted: Wanted) -> Frames:
+    return Frames(record, registry, f"{wanted.topic}-value", wanted)
+
+
+class Garden:
+    """Snails that were written by our schema and by one of somebody else."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self.registry = MemoryRegistry()
+        self._codec = codec_of(Snail, self.registry)
+        self.schema_id = self.registry.schema_id(SUBJECT, schema)
+
+    def ours(self, number: int) -> bytes:
+        return self._codec.encode(snail(number))
+
+    def theirs(self, number: int) -> bytes:
+        return b"\0" + self.schema_id.to_bytes(4, "big") + self.ours(number)[5:]
+
+
+STRICTER = altered(Snail, bed={"sensitivity": "personal"}, slime={"sensitivity": "internal"})
+
+
+@pytest.mark.parametrize("names", [OPEN, [*OPEN, "_key"]])
+def test_what_a_writer_marks_is_null_in_its_records_alone(names: list[str]) -> None:
+    garden = Garden(STRICTER)
+    wanted = wanted_columns(Snail, names)
+    frames = reading(Snail, garden.registry, wanted)
+    batch, refused = frames.decode([garden.ours(1), garden.theirs(2), garden.ours(4)])
+    assert refused == []
+    assert batch.column("bed").to_pylist() == ["r", None, "röst"]
+    assert batch.column("slime").to_pylist() == [1 / 7, None, 4 / 7]
+    assert [one.microsecond for one in batch.column("seen_ms").to_pylist()] == [1_000, 2_000, 4_000]
+    marks = {"bed": "personal", "slime": "internal"}
+    marks |= {"_key": "personal"} if "_key" in names else {}
+    assert wanted.hidden(garden.schema_id, STRICTER) == marks
+    assert wanted.hidden(0, avro_schema(Snail)) == {}
+
+
+def test_what_a_writer_marks_is_read_by_who_may_see_it() -> None:
+    garden = Garden(STRICTER)
+    wanted = wanted_columns(Snail, OPEN, may_see=frozenset({"internal"}))
+    batch, _ = reading(Snail, garden.registry, wanted).decode([garden.theirs(2)])
+    assert batch.select(["bed", "slime"]).to_pylist() == [{"bed": None, "slime": 2 / 7}]
+    wanted = wanted_columns(Snail, OPEN, may_see=EVERYTHING)
+    batch, _ = reading(Snail, garden.registry, wanted).decode([garden.theirs(2)])
+    assert batch.select(["bed", "slime"]).to_pylist() == [{"bed": "rö", "slime": 2 / 7}]
+
+
+def test_what_a_writer_marks_is_null_where_values_are_decoded_one_by_one() -> None:
+    registry = MemoryRegistry()
+    value = codec_of(Bed, registry).encode(Bed(bed="a", seen_ms=1, heights=[3], counts={"leek": 2}))
+    schema = altered(Bed, heights={"sensitivity": "internal"})
+    theirs = b"\0" + registry.schema_id("garden.event.bed-value", schema).to_bytes(4, "big")
+    frames = reading(Bed, registry, wanted_columns(Bed, ["bed", "heights", "counts"]))
+    batch, refused = frames.decode([value, theirs + value[5:]])
+    assert refused == []
+    assert batch.to_pylist() == [
+        {"bed": "a", "heights": [3], "counts": [("leek", 2)]},
+        {"bed": "a", "heights": None, "counts": [("leek", 2)]},
+    ]
+
+
+def test_what_a_writer_marks_within_a_record_hides_the_whole_of_it() -> None:
+    shell = next(f for f in avro_schema(Snail)["fields"] if f["name"] == "shell")
+    inner = shell["type"][1]
+    fields = [f | {"sensitivity": "internal"} for f in inner["fields"]]
+    schema = altered(Snail, shell={"type": ["null", inner | {"fields": fields}]})
+    garden = Garden(schema)
+    wanted = wanted_columns(Snail, ["shell"], may_see=frozenset({"personal"}))
+    batch, _ = reading(Snail, garden.registry, wanted).decode([garden.ours(1), garden.theirs(2)])
+    assert batch.to_pylist() == [
+        {"shell": {"turns": 300, "colour": "yellow", "owner": None}},
+        {"shell": None},
+    ]
+    assert wanted.hidden(garden.schema_id, schema) == {"shell": "internal"}
+
+
+def test_key_that_a_writer_marks_is_null_in_its_records_alone() -> None:
+    garden = Garden(STRICTER)
+    frames = reading(Snail, garden.registry, wanted_columns(Snail, ["_key", "seen_ms"]))
+    fetched = Fetched([garden.ours(1), garden.theirs(2)], [7, 8], [b"r", b"r\xc3\xb6"])
+    frames.decode(fetched.values)
+    frames.hide_keys(fetched)
+    assert fetched.keys == [b"r", None]
+
+
+def test_reason_that_may_quote_what_a_writer_marks_is_hidden() -> None:
+    registry = MemoryRegistry()
+    ours = codec_of(Bed, registry).encode(Bed(bed="a", seen_ms=1, heights=[3]))[:-1]
+    schema = altered(Bed, heights={"sensitivity": "internal"})
+    schema_id = registry.schema_id("garden.event.bed-value", schema)
+    theirs = b"\0" + schema_id.to_bytes(4, "big") + ours[5:]
+    told = []
+    for may_see in (frozenset[str](), EVERYTHING):
+        frames = reading(Bed, registry, wanted_columns(Bed, ["bed"], may_see=may_see))
+        for value in (ours, theirs, b"no avro"):
+            [(_, fault)] = frames.decode([value])[1]
+            told.append(frames.reason(value, fault))
+    torn = "a number begins at 11; the value ends at 11"
+    head = "the value begins with 6e6f206176; 00 and a schema id were expected"
+    assert told == [torn, "‹internal›", head, torn, torn, head]
+
+
+def test_batch_of_several_schemas_of_which_no_field_is_wanted() -> None:
+    garden = Garden(STRICTER)
+    frames = reading(Snail, garden.registry, wanted_columns(Snail, ["_offset"]))
+    values = [garden.ours(1), garden.theirs(2), garden.ours(3)[:-1], b"no avro"]
+    batch, refused = frames.decode(values)
+    assert batch.schema.names == []
+    assert [(row, error.code) for row, error in refused] == [(2, "TRUNCATED"), (3, "WIRE_FORMAT")]
+
+
+def test_batch_of_several_schemas_of_which_all_is_refused() -> None:
+    garden = Garden(STRICTER)
+    frames = reading(Snail, garden.registry, wanted_columns(Snail, OPEN))
+    batch, refused = frames.decode([garden.ours(1)[:-1], b"no avro", garden.theirs(2)[:-1], None])
+    assert (batch.num_rows, batch.schema.names) == (0, OPEN)
+    assert [row for row, _ in refused] == [0, 1, 2, 3]
+    assert frames.decode([])[0].num_rows == 0
+
+
+def test_field_that_a_writer_has_of_another_type_refuses_the_record_that_holds_it() -> None:
+    garden = Garden(altered(Snail, slime={"type": ["null", "string"]}))
+    frames = reading(Snail, garden.registry, wanted_columns(Snail, OPEN))
+    without = garden.theirs(0)
+    at = without.index(b"\0", 5 + len(b"\0") + 6)  # of the branch of slime, after bed and seen_ms
+    holding = without[:at] + b"\x02\x06wet" + without[at + 1 :]
+    batch, refused = frames.decode([garden.ours(1), holding, without])
+    assert batch.column("slime").to_pylist() == [1 / 7, None]
+    [(row, fault)] = refused
+    assert (row, type(fault)) == (1, Undecodable)
+    assert str(fault).startswith("slime is no double: ")
+
+
+def test_columns_of_nothing_are_refused() -> None:
+    with pytest.raises(NoSuchColumn, match=r"no column of garden\.event\.snail was asked for"):
+        wanted_columns(Snail, [])
