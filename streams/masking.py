@@ -142,9 +142,9 @@ class Masks:
         written = [] if writer is None else [linked(writer)]
         declared = [self.declared[topic]] if topic in self.declared else []
         fields = fields_of(written, declared)
-        keys = {s["key"] for s in (*written, *declared) if isinstance(s, dict) and "key" in s}
+        keys = [s.get("key") for s in (*written, *declared) if isinstance(s, dict)]
         of_key = [self.keys.get(topic, PUBLIC)]
-        of_key += [fields[name].kind for name in keys if name in fields]
+        of_key += [fields[name].kind for name in keys if isinstance(name, str) and name in fields]
         if letter and topic not in (*self.declared, *self.keys):
             of_key.append(UNDECLARED)
         every = [*of_key, *(kind for _, kind in _paths(declared, "", written))]

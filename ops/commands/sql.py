@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -104,8 +105,8 @@ def sql(
     _print(answer, output)
     if answer.more:
         say(f"{answer.more:,} more not shown; see --limit")
-    if answer.undecodable:
-        say(f"{len(answer.undecodable):,} records could not be decoded and were left out")
+    if answer.undecodable.records:
+        say(f"{answer.undecodable.records:,} records could not be decoded and were left out")
     for topic, names in answer.masked.items():
         say(f"left out of {topic}, not public: {', '.join(names)}; see --sensitive")
     for topic, names in answer.hidden.items():
@@ -124,7 +125,7 @@ def _print(answer: Answer, output: str) -> None:
                 "more": answer.more,
                 "masked": answer.masked,
                 "hidden": answer.hidden,
-                "undecodable": answer.undecodable,
+                "undecodable": asdict(answer.undecodable),
             }
         )
     elif output == "csv":

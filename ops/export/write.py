@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,9 @@ from ops.export.formats import FORMATS
 from ops.export.where import Where
 from ops.frames import Reading
 from ops.whole import whole, write_whole
-from streams.columns.batches import Unreadable
+from streams.columns.batches import Refused
 from streams.errors import StreamsError
 from streams.extent import document
-
-UNDECODABLE_TOLD_MAX = 100  # in the manifest; all are counted
 
 
 class CannotExport(StreamsError):
@@ -60,12 +59,12 @@ def export(
     """Write the records of a reading, or those of a condition; the manifest. `details` are added to
     it, `told` hears how many records were written.
     """
-    refused: list[Unreadable] = []
+    refused = Refused()
     schemas: dict[int, Any] = {}
     records = 0
     try:
         with whole(path) as part:
-            noted = refused.append if skip_undecodable else None
+            noted = refused.note if skip_undecodable else None
             batches = reading.batches(noted, schemas, where.keeps if where else None)
             with part.open("wb") as file, FORMATS[path.suffix](file, batches.schema) as write:
                 for batch in batches:
@@ -88,10 +87,9 @@ def _manifest(
     records: int,
     digest: str,
     schemas: dict[int, Any],
-    refused: list[Unreadable],
+    refused: Refused,
     details: dict[str, Any],
 ) -> dict[str, Any]:
-    told = [str(one) for one in refused[:UNDECODABLE_TOLD_MAX]]
     return {
         "file": path.name,
         "sha256": digest,
@@ -100,7 +98,7 @@ def _manifest(
         "columns": {field.name: str(field.type) for field in reading.wanted.schema},
         "masked": reading.wanted.masked,
         "hidden": reading.hidden(schemas),
-        "undecodable": {"records": len(refused), "told": told},
+        "undecodable": asdict(refused),
         "schemas": {str(number): _fingerprint(schemas[number]) for number in sorted(schemas)},
         "code_version": reading.known.code_version,
         "pyarrow": pa.__version__,

@@ -21,7 +21,7 @@ from ops.catalog import record_of
 from ops.connect import Connection
 from ops.frames import Reading
 from ops.query.snapshots import Snapshot, taken_up
-from streams.columns.batches import Unreadable
+from streams.columns.batches import Refused
 from streams.columns.types import COORDINATES, PARENTS, wanted_columns
 from streams.errors import StreamsError
 from streams.outline import Outline
@@ -69,7 +69,7 @@ class Answer:
     more: int
     masked: dict[str, dict[str, str]] = field(default_factory=dict)
     hidden: dict[str, dict[str, str]] = field(default_factory=dict)
-    undecodable: list[str] = field(default_factory=list)
+    undecodable: Refused = field(default_factory=Refused)
 
 
 def run(
@@ -102,11 +102,10 @@ def run(
             if wanted.masked:
                 answer.masked[topic] = wanted.masked
             reading = Reading(connection, known, snapshot.extents[topic], wanted)
-            refused: list[Unreadable] = []
             schemas: dict[int, Any] = {}
-            batches = reading.batches(refused.append if asked.skip_undecodable else None, schemas)
+            noted = answer.undecodable.note if asked.skip_undecodable else None
+            batches = reading.batches(noted, schemas)
             child.send(table, batches, told)
-            answer.undecodable += map(str, refused)
             if hidden := reading.hidden(schemas):
                 answer.hidden[topic] = hidden
         child.say({"run": ceil(limits.seconds * limits.threads) + CPU_S_EXTRA})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from streams.errors import StreamsError
 from streams.extent import Extent, check_extent
 from streams.merge import Stored
 
+REFUSED_TOLD_MAX = 100  # all are counted
 NEEDED = {"_id": "headers", PARENTS: "headers", "_key": "keys", "_appended": "appended"}
 
 
@@ -35,6 +37,20 @@ class Unreadable(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.id}: {self.code}: {self.reason}"
+
+
+@dataclass
+class Refused:
+    """How many records could not be decoded, and what is said of the first ones."""
+
+    records: int = 0
+    told: list[str] = field(default_factory=list)
+
+    def note(self, one: Unreadable) -> None:
+        """Count one."""
+        self.records += 1
+        if len(self.told) < REFUSED_TOLD_MAX:
+            self.told.append(str(one))
 
 
 class CannotRead(StreamsError):

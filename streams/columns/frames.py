@@ -30,6 +30,7 @@ from streams.errors import (
 from streams.exact import compile_exact
 from streams.topology import stream_of
 
+WRITERS_MAX = 1_000  # remembered, by what values begin with: of garbage that may be anything
 UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)  # of a value and its column
 
 _Part = tuple[list[int], list[pa.Array]]  # rows, and the columns of what stands there
@@ -160,6 +161,8 @@ class Frames:
     def _writer(self, head: bytes) -> _Writer | DataError:
         """How values that begin so are decoded, or why they are not."""
         if head not in self._writers:
+            if len(self._writers) >= WRITERS_MAX:
+                self._writers.clear()
             try:
                 self._writers[head] = self._find_writer(head)
             except DataError as error:
@@ -232,7 +235,10 @@ def _columns(found: list[dict[str, Any]], schema: pa.Schema) -> list[pa.Array]:
 
 def _column(cells: list[Any], field: pa.Field) -> pa.Array:
     try:
-        return pa.array(cells, field.type)
+        array = pa.array(cells, field.type)
+        if "timestamp" in str(field.type):
+            array.to_pylist()  # of another type as written, it may lie beyond all years
+        return array
     except UNFIT as error:
         reason = " ".join(str(error).split())
         raise Undecodable(f"{field.name} is no {field.type}: {reason}") from error

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.derive import avro_schema
 from streams.codec import MemoryRegistry
+from streams.columns import frames as module
 from streams.columns.fetched import Fetched
 from streams.columns.frames import Frames
 from streams.columns.types import NoSuchColumn, Wanted, wanted_columns
@@ -158,6 +159,35 @@ def test_field_that_a_writer_has_of_another_type_refuses_the_record_that_holds_i
     [(row, fault)] = refused
     assert (row, type(fault)) == (1, Undecodable)
     assert str(fault).startswith("slime is no double: ")
+
+
+def test_instant_that_a_writer_has_as_a_number_may_be_none() -> None:
+    garden = Garden(altered(Snail, seen_ms={"type": "long"}))
+    frames = reading(Snail, garden.registry, wanted_columns(Snail, ["seen_ms"]))
+    late = b"\xfe" + b"\xff" * 7 + b"\x7f"  # ms, far beyond the year 9999
+    value = garden.theirs(0)
+    batch, refused = frames.decode([value, value[:6] + late + value[12:]])
+    assert [str(one) for one in batch.column("seen_ms").to_pylist()] == [
+        "2013-01-01 00:26:40+00:00"
+    ]
+    assert [row for row, _ in refused] == [1]
+    assert str(refused[0][1]).startswith("seen_ms is no timestamp[ms, tz=UTC]: ")
+
+
+def test_key_of_a_schema_that_is_no_name_hides_nothing() -> None:
+    garden = Garden({**avro_schema(Snail), "key": ["bed"]})
+    frames = reading(Snail, garden.registry, wanted_columns(Snail, ["bed"]))
+    assert frames.decode([garden.theirs(2)])[0].to_pylist() == [{"bed": "rö"}]
+
+
+def test_heads_of_garbage_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WRITERS_MAX", 3)
+    garden = Garden(STRICTER)
+    frames = reading(Snail, garden.registry, wanted_columns(Snail, OPEN))
+    values = [garden.theirs(2), *(bytes([9]) + bytes([n]) * 4 for n in range(9)), garden.theirs(2)]
+    batch, refused = frames.decode(values)
+    assert (batch.num_rows, len(refused)) == (2, 9)
+    assert len(frames._writers) <= 3
 
 
 def test_columns_of_nothing_are_refused() -> None:
