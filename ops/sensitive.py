@@ -24,7 +24,7 @@ class NotAllowed(StreamsError):
 def told_hidden(topic: str, columns: Mapping[str, str]) -> str:
     """That columns are null where the schema of a record's writer hides them."""
     names = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
-    return f"null where the writer's schema says so, in {topic}: {names}; see --sensitive"
+    return f"null in records of {topic} whose writers mark it: {names}; see --sensitive"
 
 
 def may_see(settings: Settings, *, sensitive: bool) -> frozenset[str]:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from ops.frames import Reading
 from schemas.record import Record
+from streams.columns.frames import default_of
 from streams.columns.types import PARENTS, wanted_columns
 from streams.extent import extent_now
 from streams.masking import EVERYTHING
@@ -70,7 +71,7 @@ def check(
             rows.append(row)
             reasons.append(reason if reason else ancestry.newer(topic, row))
         if served:
-            differing = _differs(batch.column(served), asked.table, rows)
+            differing = _differs(batch.column(served), asked.table, rows, questions)
             for at in np.flatnonzero(differing).tolist():
                 reasons[at] = reasons[at] or f"its {served} is not what {asked.ids[rows[at]]} says"
         for name, reason in zip(batch.column("_id").to_pylist(), reasons, strict=True):
@@ -189,14 +190,22 @@ def _field_of(examples: RecordClass, questions: type[Record]) -> str | None:
     return next((name for name, info in fields if info.annotation is questions), None)
 
 
-def _differs(served: pa.Array, asked: pa.Table, rows: list[int]) -> Any:
+def _differs(served: pa.Array, asked: pa.Table, rows: list[int], questions: RecordClass) -> Any:
     """Where a question that an example holds is not that of the row."""
     found = np.zeros(len(served), np.bool_)
     chosen = asked.take(pa.array(rows, pa.int64())) if len(asked) else asked
-    for one, left in zip(served.type, served.flatten(), strict=True):
+    for one, array in zip(served.type, served.flatten(), strict=True):
         if len(chosen):
+            left = _filled(array, default_of(questions.model_fields[one.name]))
             found |= _unlike(left, chosen[one.name].combine_chunks())
     return found
+
+
+def _filled(array: pa.Array, default: Any) -> pa.Array:
+    """Within an example of a former schema, which had no such field, it is null."""
+    if default is None or not array.null_count:
+        return array
+    return pc.if_else(pc.is_null(array), pa.scalar(default, array.type), array)
 
 
 def _unlike(left: pa.Array, right: pa.Array) -> Any:

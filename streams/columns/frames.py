@@ -59,7 +59,7 @@ class Frames:
         schemas: dict[int, Any] | None = None,
     ) -> None:
         self._stream = stream_of(record)
-        self._defaults = {n: _default(info) for n, info in record.model_fields.items()}
+        self._defaults = {n: default_of(info) for n, info in record.model_fields.items()}
         self._registry = registry
         self._subject = subject
         self._wanted = wanted
@@ -244,7 +244,7 @@ def _column(cells: list[Any], field: pa.Field) -> pa.Array:
         raise Undecodable(f"{field.name} is no {field.type}: {reason}") from error
 
 
-def _default(info: Any) -> Any:
+def default_of(info: Any) -> Any:
     """What stands for a field that a former schema did not have."""
     default = None if info.is_required() else info.default
     return default.model_dump() if isinstance(default, Record) else default

@@ -15,6 +15,7 @@ from ops.export.formats import FORMATS
 from ops.export.point_in_time import _differs
 from ops.export.write import CannotExport, check_target
 from ops.whole import whole
+from schemas.record import Record, field
 from streams.columns.types import INSTANT
 
 SHELL = pa.struct([("turns", pa.int64()), ("sizes", pa.list_(pa.float64()))])
@@ -84,27 +85,54 @@ def test_parquet_keeps_types_and_is_the_same_again() -> None:
     assert written(".parquet", *[BATCH] * 9) == first
 
 
-def test_question_that_an_example_holds_is_compared_to_the_last_item() -> None:
-    nan, kind = float("nan"), pa.struct([("slime", pa.float64()), ("shell", SHELL)])
-    asked: list[dict[str, Any]] = [
-        {"slime": 0.5, "shell": {"turns": 1, "sizes": [1.5, nan]}},
-        {"slime": nan, "shell": {"turns": None, "sizes": []}},
-        {"slime": None, "shell": None},
-        {"slime": 0.5, "shell": {"turns": 2, "sizes": None}},
-    ]
-    others: list[dict[str, Any]] = [
-        {"slime": 0.5, "shell": {"turns": 1, "sizes": [1.5, 2.5]}},
-        {"slime": None, "shell": {"turns": None, "sizes": []}},
-        {"slime": None, "shell": {"turns": None, "sizes": None}},
-        {"slime": 0.5, "shell": {"turns": 2, "sizes": []}},
-    ]
-    table = pa.Table.from_pylist(asked, schema=pa.schema(list(kind)))
-    rows = [0, 1, 2, 3]
-    served = [pa.array(records, kind) for records in (asked, others)]
-    assert _differs(served[0], table, rows).tolist() == [False] * 4
-    assert _differs(served[1], table, rows).tolist() == [True] * 4
-    assert _differs(served[0], table, [0, 1, 2, 0]).tolist() == [False, False, False, True]
-    assert _differs(served[0], table.slice(0, 0), rows).tolist() == [False] * 4
+class Shell(Record):
+    """What a snail carries."""
+
+    turns: int | None = field("How often it winds.")
+    sizes: list[float] | None = field("Of each turn.")
+
+
+class Snail(Record):
+    """A snail, as a model is asked about it."""
+
+    slime: float | None = field("Length of its trail.")
+    shell: Shell | None = field("Its shell.")
+    spots: int = field("How many.", default=7)
+
+
+KIND = pa.struct([("slime", pa.float64()), ("shell", SHELL), ("spots", pa.int64())])
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("asked", "other"),
+    [
+        ((0.5, {"turns": 1, "sizes": [1.5, NAN]}, 1), (0.5, {"turns": 1, "sizes": [1.5, 2.5]}, 1)),
+        ((NAN, {"turns": None, "sizes": []}, 1), (None, {"turns": None, "sizes": []}, 1)),
+        ((None, None, 1), (None, {"turns": None, "sizes": None}, 1)),
+        ((0.5, {"turns": 2, "sizes": None}, 1), (0.5, {"turns": 2, "sizes": []}, 1)),
+        ((0.5, None, 1), (0.5, None, 2)),
+        ((0.5, None, 1), (0.5, None, None)),
+    ],
+)
+def test_question_that_an_example_holds_is_compared_to_its_last_item(
+    asked: Any, other: Any
+) -> None:
+    def differs(served: Any, asked: Any) -> list[bool]:
+        [one, question] = [dict(zip(Snail.model_fields, v, strict=True)) for v in (served, asked)]
+        table = pa.Table.from_pylist([question], schema=pa.schema(list(KIND)))
+        found: list[bool] = _differs(pa.array([one], KIND), table, [0], Snail).tolist()
+        return found
+
+    assert differs(asked, asked) == [False]
+    assert differs(other, asked) == differs(asked, other) == [True]
+
+
+def test_question_within_an_example_of_a_former_schema_has_the_defaults_of_today() -> None:
+    table = pa.Table.from_pylist([{"slime": 0.5, "spots": 7}], schema=pa.schema(list(KIND)))
+    served = pa.array([{"slime": 0.5}], KIND)
+    assert _differs(served, table, [0], Snail).tolist() == [False]
+    assert _differs(served, table.slice(0, 0), [0], Snail).tolist() == [False]
 
 
 def test_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_nothing_private_is_exported_unless_it_is_asked_for(
         manifest = (tmp_path / f"visits.{kind}.manifest.json").read_text()
         assert leaked(out, error, manifest, *held(path)) == []
         assert "left out, not public: person, cost, homes, contacts, _key; --sensitive" in error
-        assert f"null where the writer's schema says so, in {TOPIC}: ward (internal)" in error
+        assert f"null in records of {TOPIC} whose writers mark it: ward (internal); see" in error
         told = json.loads(manifest)
         assert (told["records"], list(told["columns"])) == (2, OPEN)
         assert (told["masked"], told["hidden"]) == (MASKED, {"ward": "internal"})
