@@ -22,7 +22,7 @@ class UnitState(Record):
 class SeenIds(Record):
     """Unique fields of the events of one hour, in `<flow>-changelog`."""
 
-    ids: list[str] = field("The values that were seen.", sensitivity="internal")
+    ids: list[str] = field("The values that were seen.", sensitivity="personal")
 
 
 class JournalEntry(Record):
@@ -57,7 +57,10 @@ class Redrive(Record):
     letter: str = field("Id of the dead letter: topic[partition]@offset.")
     letter_ms: int = field("When the letter was written.", unit="ms")
     processor: str = field("Who refused the record; empty when no processor had seen it.")
-    origin: str = field("Coordinate of the record that was refused.")
+    origin: str = field(
+        "Coordinate of the record that was refused; that of an entry ends in its key.",
+        sensitivity="personal",
+    )
     parent: bytes = field("Its packed reference, or those of an entry's parents.")
     attempts: int = field("How often it was tried before.", ge=1)
     appended_ms: int | None = field("When it was appended to its topic.", unit="ms", default=None)

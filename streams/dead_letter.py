@@ -8,18 +8,21 @@ out with its outputs, so that they are written in the transaction that passes th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from schemas.internal import Redrive
 from streams.errors import DataError
 from streams.merge import Input, Stored
 from streams.partition import partition_of
+from streams.sensitivity import kinds_read, safe_text
 from streams.trace_context import HEADERS
 
 if TYPE_CHECKING:
     from schemas.record import Record
     from streams.tables import TableStore, Trigger
     from streams.tolerance import Watch
+    from streams.topology import Flow
     from streams.unit import Unit
 
 ERROR_TEXT_MAX = 1_000
@@ -164,7 +167,8 @@ class DeadLetters:
         self.count += 1
         unit = self._unit
         if self.watch is not None and cause.attempts == 1:  # who redrives is looking anyway
-            excess = self.watch.note(unit.records_in, processor, error, cause.origin)
+            named = partial(_named, unit.plan.flow, error, cause)
+            excess = self.watch.note(unit.records_in, processor, error, named)
             self.excess = self.excess or excess
         headers = _headers(processor, value, error, cause)
         size = len(key or b"") + len(value or b"")
@@ -180,6 +184,16 @@ class DeadLetters:
         packed.append(("error.parent", cause.parent))
         unit.outputs.append((self._topic, key, value, packed))
         unit.bytes_out += len(value or b"")
+
+
+def _named(flow: Flow, error: DataError, cause: Cause) -> str:
+    """A letter as its worker's state and log name it, which are for everybody: an operator who may
+    see more asks doa dlq show.
+    """
+    kinds = list(kinds_read(flow))
+    place, slash, key = cause.origin.partition("/")
+    key = safe_text(key, kinds) if slash else ""
+    return f"{place}{slash}{key} ({error.code}: {safe_text(error, kinds)})"
 
 
 def _headers(processor: str, value: bytes | None, error: DataError, cause: Cause) -> dict[str, str]:

@@ -45,15 +45,19 @@ class TopologyError(StreamsError):
 
 
 class DataError(StreamsError):
-    """One record cannot be processed. `code` is the error class in its dead letter."""
+    """One record cannot be processed. `code` is the error class in its dead letter; `quotes` says
+    whether the text may hold something of the record, which is not for everybody's eyes.
+    """
 
     code = "DATA"
+    quotes = True
 
 
 class EmptyValue(DataError):
     """The value is null, and the topic is not compacted."""
 
     code = "EMPTY"
+    quotes = False
 
 
 class WireFormat(DataError):
@@ -66,18 +70,21 @@ class UnknownSchema(DataError):
     """The registry answers that it has no schema of this id."""
 
     code = "UNKNOWN_SCHEMA"
+    quotes = False
 
 
 class SubjectMismatch(DataError):
     """The schema is registered, but not for this topic."""
 
     code = "SUBJECT_MISMATCH"
+    quotes = False
 
 
 class UnsafeSchema(DataError):
     """The writer's schema could crash a decoder, exhaust it, or is no Avro (`schemas.lint`)."""
 
     code = "UNSAFE_SCHEMA"
+    quotes = False
 
 
 class TooLarge(DataError):

@@ -3,8 +3,11 @@ instead, as `‹personal›`.
 
 How sensitive a field is stands in the record's class, and in the schema that its writer registered:
 the stricter of both counts, so a foreign producer need not mark what we do. Of a declared stream, a
-field that the class does not know is `undeclared`, and is hidden, too. Where anything is hidden, so
-are the raw bytes, and all headers and texts that may quote them.
+field that the class does not know is `undeclared`, and is hidden, too; so is what was written by a
+schema that cannot be had, and of a topic that nobody declares what no schema tells of: a key
+without a value, bytes that are no record, keys of state. Where anything is hidden, so are the raw
+bytes, and all headers and texts that may quote them. What a processor says of a record may come
+from any that its flow reads.
 
 This keeps values off screens, out of pipes and out of notebooks. It is no lock: who may read a
 topic is for Kafka to say.
@@ -19,14 +22,14 @@ from typing import Any, NamedTuple, Protocol
 from schemas.compatibility import linked
 from schemas.derive import avro_schema
 from streams.processor import RecordClass
-from streams.topology import Topology, stream_of
 
 PUBLIC, UNDECLARED, INTERNAL, PERSONAL = "public", "undeclared", "internal", "personal"
 STRICTNESS = (PUBLIC, UNDECLARED, INTERNAL, PERSONAL)
 EVERYTHING = frozenset(STRICTNESS)
 MASKS_MAX = 1_000  # remembered, by topic and schema
-LETTERS = ".dead_letter"
+LETTERS, STATES = ".dead_letter", "-changelog"
 ORIGIN = "error.record"  # a coordinate; that of an entry ends in a slash and a key
+TEXT, PROCESSOR, FLOW = "error.message", "error.processor", "error.flow"
 SAFE_HEADERS = frozenset(
     f"error.{name}"
     for name in (
@@ -106,6 +109,10 @@ class Masks:
     may_see: frozenset[str] = frozenset()
     _made: dict[Any, Mask] = field(default_factory=dict, compare=False, repr=False)
 
+    def knows(self, topic: str) -> bool:
+        """Whether a loaded package declares a topic, or keeps something in it."""
+        return topic in self.declared or topic in self.keys
+
     def of(
         self,
         topic: str,
@@ -116,14 +123,21 @@ class Masks:
         """What is hidden of a record; of a dead letter, what is hidden of the record that was
         refused. `writer` is the schema of the id, None if nothing can be decoded by it.
         """
+        of_key, others = [], []  # how sensitive the key may be beyond its field, and the rest
         letter = topic.endswith(LETTERS)
         if letter:
             topic = headers.get(ORIGIN, "").split("[")[0]
-        place = (topic, letter, None if writer is None else schema_id)
+            if headers.get(PROCESSOR):
+                others.append(self.keys.get(headers.get(FLOW, "") + STATES, UNDECLARED))
+        if not self.knows(topic) and (letter or writer is None or topic.endswith(STATES)):
+            of_key.append(UNDECLARED)
+        if writer is None and schema_id is not None:
+            others.append(UNDECLARED)
+        place = (topic, *of_key, "", *others, None if writer is None else schema_id)
         if place not in self._made:
             if len(self._made) >= MASKS_MAX:
                 self._made.clear()
-            self._made[place] = self._make(topic, letter, writer)
+            self._made[place] = self._make(topic, of_key, others, writer)
         return self._made[place]
 
     def kinds(self, topic: str, writer: Any = None) -> dict[str, str]:
@@ -138,16 +152,16 @@ class Masks:
     def _seen(self) -> frozenset[str]:
         return self.may_see | {PUBLIC}
 
-    def _make(self, topic: str, letter: bool, writer: Any) -> Mask:
+    def _make(self, topic: str, of_key: list[str], others: list[str], writer: Any) -> Mask:
         written = [] if writer is None else [linked(writer)]
         declared = [self.declared[topic]] if topic in self.declared else []
         fields = fields_of(written, declared)
         keys = [s.get("key") for s in (*written, *declared) if isinstance(s, dict)]
-        of_key = [self.keys.get(topic, PUBLIC)]
-        of_key += [fields[name].kind for name in keys if isinstance(name, str) and name in fields]
-        if letter and topic not in (*self.declared, *self.keys):
-            of_key.append(UNDECLARED)
-        every = [*of_key, *(kind for _, kind in _paths(declared, "", written))]
+        named = [fields[name].kind for name in keys if isinstance(name, str) and name in fields]
+        if not named and topic not in self.keys:  # the key may be any field
+            named = [kind for _, kind in _paths([], "", written)]
+        of_key = [*of_key, self.keys.get(topic, PUBLIC), *named]
+        every = [*of_key, *others, *(kind for _, kind in _paths(declared, "", written))]
         return Mask(self._hidden(of_key), self._hidden(every), written, declared, self._seen)
 
     def _hidden(self, kinds: Iterable[str]) -> str | None:
@@ -161,17 +175,9 @@ def masks_of(outline: Declared, may_see: frozenset[str] = frozenset()) -> Masks:
     return Masks(declared, outline.keys, may_see)
 
 
-def keys_of(topology: Topology) -> dict[str, str]:
-    """How sensitive the keys of internal topics are: those of changelogs are made of fields of what
-    a flow reads, whichever they are.
-    """
-    keys: dict[str, str] = {}
-    for flow in topology.flows.values():
-        read = {stream_of(record): record for p in flow.steps for record in p.reads}
-        kind = strictest(k for c in read.values() for _, k in _paths([linked(avro_schema(c))], ""))
-        internal = (flow.changelog, flow.redrive, flow.journal, flow.clock, flow.control)
-        keys |= dict.fromkeys(internal, kind)
-    return keys
+def kinds_in(record: RecordClass) -> Iterator[str]:
+    """How sensitive the fields of a record are, those within others too."""
+    return (kind for _, kind in _paths([linked(avro_schema(record))], ""))
 
 
 def hidden(kind: str) -> Hidden:

@@ -11,8 +11,8 @@ from operator import attrgetter
 from typing import Any
 
 from streams.lineage import names_of
-from streams.masking import keys_of
 from streams.processor import Learner, RecordClass
+from streams.sensitivity import keys_of
 from streams.topology import Topology, stream_of
 
 

@@ -60,7 +60,7 @@ def address_of(plan: Plan, origin: str, processor: str, parent: bytes) -> Addres
     """Where a refused record goes; a DataError says why it can go nowhere."""
     match = ORIGIN.fullmatch(origin)
     if match is None:
-        raise Refusal(f"{origin!r} is no coordinate of a record")
+        raise Refusal("its origin is no coordinate of a record")
     topic, flow = match[1], plan.flow
     if topic == flow.changelog and match[4] is not None:
         return _entry_address(plan, processor, match[5], parent)

@@ -10,8 +10,9 @@ from streams.codec import Registry, any_writer
 from streams.dead_letter import Letter, schema_id_of
 from streams.errors import DataError, RegistryError
 from streams.lineage import HEADER, Origin, Reference, unpack_header, unpack_references
-from streams.masking import ORIGIN, STRICTNESS, Mask, Masks, hidden
+from streams.masking import FLOW, ORIGIN, PROCESSOR, STRICTNESS, TEXT, Mask, Masks, hidden
 from streams.merge import Stored
+from streams.sensitivity import reason_of
 
 HEX_BYTES_MAX = 64
 WRITERS_MAX = 1_000  # schemas whose decoders are kept
@@ -80,15 +81,21 @@ class View:
 
     def opened(self, letter: Letter) -> dict[str, Any]:
         """The fields of what was refused, and what its letter quotes of it, as they may be seen."""
-        headers = {ORIGIN: letter.cause.origin, "error.message": letter.text}
+        headers = {
+            ORIGIN: letter.cause.origin,
+            TEXT: letter.text,
+            PROCESSOR: letter.processor,
+            FLOW: letter.flow,
+        }
         topic = letter.id.split("[")[0]
         mask, fields, error = self._decoded(topic, headers, letter.value)
         told = mask.headers(headers)
         return {
             "key": letter.key if letter.key is None or mask.key is None else hidden(mask.key),
             "value": letter.value if letter.value is None else mask.bytes(letter.value),
-            "text": told["error.message"],
+            "text": told[TEXT],
             "origin": told[ORIGIN],
+            "trace": mask.headers({name: _text(data) for name, data in letter.trace.items()}),
             "fields": fields,
             "undecodable": error,
         }
@@ -101,17 +108,16 @@ class View:
         self, topic: str, headers: dict[str, str], data: bytes | None
     ) -> tuple[Mask, Any, str | None]:
         """What may be seen of a value, and what is wrong with it."""
-        writer, value, error = None, None, None
+        writer, value = None, None
+        error: DataError | RegistryError | None = None
         try:
             if data:
                 writer, decode = self._writer(data[:5])
                 value = decode(data)
         except (DataError, RegistryError) as reason:
-            error = f"{getattr(reason, 'code', 'REGISTRY')}: {reason}"
+            error = reason
         mask = self.masks.of(topic, headers, schema_id_of(data), writer)
-        if error is not None and mask.raw is not None:
-            error = f"{error.split(':')[0]}: {mask.text(error)}"
-        return mask, mask.value(value), error
+        return mask, mask.value(value), None if error is None else reason_of(error, mask)
 
     def _writer(self, head: bytes) -> tuple[Any, Callable[[bytes], Any]]:
         """The schema that values begin with and what decodes by it, made once."""

@@ -17,7 +17,9 @@ from typing import Any
 from streams.codec import Codec
 from streams.errors import NO_FAULT_OF_A_RECORD, ProcessorFault, Unwritable
 from streams.lineage import RANGE, pack_range
+from streams.masking import kinds_in
 from streams.processor import Parents, Table
+from streams.sensitivity import safe_text
 from streams.varint import read_varint, varint
 
 Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, its place, its number
@@ -124,11 +126,19 @@ class TableStore:
         except NO_FAULT_OF_A_RECORD:
             raise
         except Exception as error:  # of a value that no validation saw: a copy, or one in place
-            raise Unwritable(f"{self.prefix}{key}: {type(error).__name__}: {error}") from error
+            why = f"{type(error).__name__}: {self._safe(error)}"
+            raise Unwritable(f"{self.prefix}{self._safe(key)}: {why}") from error
         if len(data) > self.codec.bytes_max:
             most = self.codec.bytes_max
-            raise Unwritable(f"{self.prefix}{key} has {len(data):,} bytes; at most {most:,} fit")
+            raise Unwritable(
+                f"{self.prefix}{self._safe(key)} has {len(data):,} bytes; at most {most:,} fit"
+            )
         return data
+
+    def _safe(self, said: Exception | str) -> str:
+        """A key, or what is wrong with a value, for the eyes of whoever reads a worker's log."""
+        records = (self.state, *self.table.touched_by)
+        return safe_text(said, (kind for one in records for kind in kinds_in(one)))
 
     def restore(self, key: str, value: bytes, head: bytes) -> Entry:
         """Take back what `flush` wrote."""

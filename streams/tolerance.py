@@ -49,9 +49,11 @@ class Watch:
         self._kept = [recent.copy() for recent in self._recent]
         self._before = self._committed = 0  # records of units before this one; of all commits
 
-    def note(self, taken: int, processor: str, error: DataError, origin: str) -> str | None:
+    def note(
+        self, taken: int, processor: str, error: DataError, named: Callable[[], str]
+    ) -> str | None:
         """Count a letter of the unit's input record `taken`; a sentence when that is one too many,
-        and counting begins anew.
+        and counting begins anew. `named` says which letter it is.
         """
         number = self._before + taken
         for tolerance, recent in zip(self._tolerances, self._recent, strict=True):
@@ -63,7 +65,7 @@ class Watch:
             if len(recent) > tolerance.letters and number - recent[0] < tolerance.records:
                 self._forget()
                 return (
-                    f"dead letter of {origin} ({error.code}: {error}) is number "
+                    f"dead letter of {named()} is number "
                     f"{tolerance.letters + 1} among the last {tolerance.records} records; "
                     f"at most {tolerance.letters} are tolerated"
                 )

@@ -306,7 +306,7 @@ def forged(ran: Driver, **changes: Any) -> Letter:
          "flow toy has no processor 'gone' that reads toy.event.tick"),
         ({"origin": "toy.event.else[0]@1"}, "REFUSED",
          "toy.event.else is no stream that flow toy reads or writes"),
-        ({"origin": "nowhere"}, "REFUSED", "'nowhere' is no coordinate of a record"),
+        ({"origin": "nowhere"}, "REFUSED", "its origin is no coordinate of a record"),
         ({"origin": "toy-changelog[0]/adds/else/x"}, "REFUSED",
          "flow toy has no fold 'adds' that closes entries of else"),
         ({"parent": b"\x01"}, "WIRE_FORMAT",
