@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ops.whole import write_whole
 from schemas.internal import ControlCommand
 from schemas.record import Stream
 from streams.broker import Cluster
@@ -142,10 +143,8 @@ def apply(
         registry.register(subject, codecs[subject].schema)
     await_topics(cluster, {w.name for w in changes.create})
     if lock is not None:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        lock.write_text(
-            json.dumps(_standing(topology, cluster, codecs), indent=1, sort_keys=True) + "\n"
-        )
+        standing = _standing(topology, cluster, codecs)
+        write_whole(lock, json.dumps(standing, indent=1, sort_keys=True) + "\n")
 
 
 def reset(

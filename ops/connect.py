@@ -5,6 +5,7 @@ checkout.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ops.sensitive import may_see
@@ -31,7 +32,11 @@ class Connection:
     cluster: Cluster
     registry: ConfluentRegistry
     settings: Settings
-    keys: Keys
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The keys of the home, made when they are first needed: who only looks writes nothing."""
+        return Keys.load_or_create(home_of(self.settings) / "keys.json")
 
     def view(self, flows: Topology | Outline, *, sensitive: bool = False) -> View:
         """How records of these flows are shown; NotAllowed where nothing sensitive may be."""
@@ -66,9 +71,4 @@ def connect(settings: Settings | None = None) -> Connection:
         raise NotConnected(
             f"Kafka at {bootstrap} does not answer ({error}); run: doa status"
         ) from error
-    return Connection(
-        cluster,
-        ConfluentRegistry(registry_url, settings),
-        settings,
-        Keys.load_or_create(home / "keys.json"),
-    )
+    return Connection(cluster, ConfluentRegistry(registry_url, settings), settings)

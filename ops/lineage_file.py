@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from streams.errors import NotWritten
 from streams.lineage import Reference, name_code
 from streams.trace import Span
 
@@ -15,6 +16,7 @@ FORMAT = 2
 PATIENCE_S = 60.0  # for another process that writes
 NO_STAMP = bytes(8)  # of a record without a header of ours
 SOMEBODY = "somebody else"  # who wrote it
+NOT_WRITTEN = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR")
 
 TABLES = """
 CREATE TABLE topic (name TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
@@ -187,11 +189,7 @@ class LineageFile:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level="IMMEDIATE")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = OFF")  # a cache: what a crash of the machine spoils is rebuilt
-    db.execute("BEGIN IMMEDIATE")  # another process may be about to make the tables, too
+    db = _begun(path)
     with db:
         if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
             kept = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -201,7 +199,31 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _begun(path: Path) -> sqlite3.Connection:
+    """The file with a transaction: another process may be about to make the tables, too."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level="IMMEDIATE")
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = OFF")  # what a crash spoils is rebuilt: it is a cache
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:
+            db.close()
+            raise
+    except OSError as error:
+        raise NotWritten.because(path, error) from error
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith(NOT_WRITTEN):
+            raise NotWritten(f"{path} cannot be written: {error}") from error
+        raise
+    return db
+
+
 def remove(path: Path) -> None:
-    """Delete the file, whatever is in it."""
+    """Delete the file, whatever is in it; NotWritten."""
     for end in ("", "-wal", "-shm"):
-        path.with_name(path.name + end).unlink(missing_ok=True)
+        try:
+            path.with_name(path.name + end).unlink(missing_ok=True)
+        except OSError as error:
+            raise NotWritten.because(path, error) from error

@@ -40,9 +40,9 @@ FETCH: dict[str, Any] = {"fetch.message.max.bytes": 1_000_000, "fetch.wait.max.m
 
 
 class LineageIndex:
-    """The index of one cluster and namespace."""
+    """The index of one cluster and namespace, in a file of its home or elsewhere."""
 
-    def __init__(self, connection: Connection, topology: Topology) -> None:
+    def __init__(self, connection: Connection, topology: Topology, path: Path) -> None:
         self._connection = connection
         self._prefix = connection.settings.prefix
         flows = [flow for flow in topology.flows.values() if flow.steps]
@@ -54,7 +54,7 @@ class LineageIndex:
             for p in processors
             if isinstance(p, Learner)
         }
-        self.file = LineageFile(path_of(connection), topology.names | names_of(self.topics))
+        self.file = LineageFile(path, topology.names | names_of(self.topics))
 
     def close(self) -> None:
         """Close the file."""

@@ -5,10 +5,12 @@ changed since; else they are loaded.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ops.whole import write_whole
+from streams.errors import NotWritten
 from streams.outline import Outline, outline, outline_of
 from streams.topology import code_version, discover
 
@@ -22,8 +24,9 @@ def outlined(packages: tuple[str, ...], home: Path) -> Outline:
     kept = _kept(path, state)
     if kept is None:
         kept = outline(discover(packages))
-        if home.is_dir():
-            write_whole(path, json.dumps({**state, "outline": kept.as_data()}))
+        with suppress(NotWritten, OSError):  # then it is loaded the next time, too
+            if home.is_dir():
+                write_whole(path, json.dumps({**state, "outline": kept.as_data()}))
     return kept
 
 

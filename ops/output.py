@@ -15,13 +15,6 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from streams.errors import StreamsError
-
-
-class NotWritten(StreamsError):
-    """A file cannot be written."""
-
-
 OUTPUT = click.option(
     "-o",
     "--output",

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.errors import StreamsError
+from streams.errors import NotWritten, StreamsError
 
 SLOTS_MAX = 1_000
 
@@ -32,7 +32,6 @@ class Slot:
 
 def take_slot(folder: Path, group: str, number: int | None = None) -> Slot:
     """The lowest free slot of a group; a given number is taken over from whoever has it."""
-    folder.mkdir(parents=True, exist_ok=True)
     if number is not None:
         descriptor = _open(folder, group, number)
         if not _lock(descriptor):
@@ -52,7 +51,12 @@ def take_slot(folder: Path, group: str, number: int | None = None) -> Slot:
 
 
 def _open(folder: Path, group: str, number: int) -> int:
-    return os.open(folder / f"{group}.{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = folder / f"{group}.{number}.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise NotWritten.because(path, error) from error
 
 
 def _lock(descriptor: int) -> bool:

@@ -1,11 +1,14 @@
-"""Writing a file so that it is there whole, or not at all."""
+"""Writing a file so that it is there whole, or not at all. What cannot be written is NotWritten."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from streams.errors import NotWritten
 
 
 @contextmanager
@@ -13,16 +16,37 @@ def whole(path: Path) -> Iterator[Path]:
     """A file to write beside another, which it replaces at the end; after an error it leaves
     nothing. A reader sees the old file or the new one.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with _part(path) as part:
         yield part
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text so."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
+        part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
+
+
+def write_new(path: Path, text: str) -> bool:
+    """Write a text so, unless there is such a file; of several who do so at once, one does."""
+    with _part(path) as part:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return False
+        return True
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[Path]:
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise NotWritten.because(path, error) from error

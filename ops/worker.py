@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ops.connect import Connection, connect, home_of
 from ops.hash_seed import pin_hash_seed
 from ops.slots import Slot, take_slot
+from ops.whole import write_whole
 from streams.errors import Fenced, TopologyError
 from streams.settings import Settings
 from streams.topology import Flow, Topology, discover
@@ -182,8 +183,7 @@ def _run(
         "web_port": app.bound_port,
         "started_ms": time.time_ns() // 1_000_000,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(state) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(state) + "\n")
     try:
         run_app(app)
     finally:

@@ -28,12 +28,15 @@ StreamsError
 ├── SnapshotError            a snapshot is not ours, not whole or not safe
 │   └── VersionSkew          a snapshot of another python or river; rebuild it by replay
 ├── NotFound                 there is no record of an id, or no longer
+├── NotWritten               a file cannot be written, or is not to be
 ├── Unwritable               a state that a processor returned is none that the changelog takes
 ├── Stuck                    records wait and nothing moves, without a reason; the worker exits
 └── Rollback                 a record half changed a state; run the batch again without it
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class StreamsError(Exception):
@@ -191,6 +194,15 @@ class VersionSkew(SnapshotError):
 
 class NotFound(StreamsError):
     """No record has this id: there is none yet, or it is gone."""
+
+
+class NotWritten(StreamsError):
+    """A file cannot be written, or is not to be."""
+
+    @classmethod
+    def because(cls, path: Path, error: OSError) -> NotWritten:
+        """What the system says of a file."""
+        return cls(f"{path} cannot be written: {error.strerror or error}")
 
 
 class Unwritable(StreamsError):

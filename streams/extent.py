@@ -103,8 +103,10 @@ def extent_of(told: dict[str, Any]) -> Extent:
         partitions = {
             int(p): (int(first), int(end)) for p, (first, end) in told["partitions"].items()
         }
+        if not all(p >= 0 and 0 <= first <= end for p, (first, end) in partitions.items()):
+            raise ValueError("an extent goes from an offset to a later one")
         return Extent(str(told["topic"]), str(told["topic_id"]), partitions)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadBound(f"these are no bounds of a stream: {str(told)[:80]}") from error
 
 

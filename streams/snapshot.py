@@ -17,14 +17,15 @@ import platform
 import secrets
 import stat
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from schemas.snapshot import ALGORITHM, Snapshot
-from streams.errors import SnapshotError, VersionSkew
+from streams.errors import NotWritten, SnapshotError, VersionSkew
 from streams.unpickle import dumps, loads
 
 PYTHON, RIVER = platform.python_version(), version("river")  # looked up once: it reads files
@@ -77,14 +78,8 @@ class Keys:
     def load_or_create(cls, path: Path) -> Keys:
         """Read the keys of a home, made when it has none; two that begin at once agree on one."""
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = cls.generate()._draft(path)
-            try:
-                os.link(draft, path)
-            except FileExistsError:
-                pass  # another process was quicker: its keys are used
-            finally:
-                draft.unlink()
+            with cls.generate()._draft(path) as draft, suppress(FileExistsError):
+                os.link(draft, path)  # if another process is quicker, its keys are used
         return cls.load(path)
 
     @classmethod
@@ -95,21 +90,41 @@ class Keys:
         Two that rotate at once do so one after the other.
         """
         cls.load_or_create(path)
-        with path.with_name(f"{path.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(path.with_name(f"{path.name}.lock")):
             before = cls.load(path)
             newest = {**cls.generate().keys, **before.keys}
             kept = dict(list(newest.items())[:KEYS_KEPT])
-            cls(kept)._draft(path).replace(path)
+            with cls(kept)._draft(path) as draft:
+                draft.replace(path)
             return cls(kept), [name for name in newest if name not in kept]
 
-    def _draft(self, path: Path) -> Path:
-        """Write the keys beside a path, for their owner alone."""
+    @contextmanager
+    def _draft(self, path: Path) -> Iterator[Path]:
+        """The keys in a file beside a path, for their owner alone; NotWritten."""
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(json.dumps({name: key.hex() for name, key in self.keys.items()}) + "\n")
-        return draft
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(descriptor, "w") as file:
+                    keys = {name: key.hex() for name, key in self.keys.items()}
+                    file.write(json.dumps(keys) + "\n")
+                yield draft
+            finally:
+                draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise NotWritten.because(path, error) from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        lock = path.open("w")
+    except OSError as error:
+        raise NotWritten.because(path, error) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def seal_model(

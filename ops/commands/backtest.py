@@ -19,9 +19,10 @@ from ops.backtest.compare import Comparison, Told
 from ops.backtest.paired import Paired
 from ops.connect import Connection, connect, home_of
 from ops.interrupt import Interrupt
-from ops.output import OUTPUT, NotWritten, print_json, print_table, progress_bars, say
+from ops.output import OUTPUT, print_json, print_table, progress_bars, say
 from ops.sensitive import SENSITIVE
 from ops.whole import whole
+from streams.errors import NotWritten
 from streams.instant import instant_ms
 from streams.topology import Flow
 
@@ -136,7 +137,7 @@ def _told(path: Path | None) -> Iterator[Told | None]:
         with whole(path) as part, part.open("w", encoding="utf-8") as file:
             yield lambda record: print(json.dumps(record), file=file)
     except OSError as error:
-        raise NotWritten(f"{path} cannot be written: {error.strerror or error}") from error
+        raise NotWritten.because(path, error) from error
 
 
 def _remarks(found: Comparison, flow: Flow, called: str | None) -> None:

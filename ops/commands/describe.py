@@ -12,8 +12,9 @@ import click
 from ops.asyncapi import document
 from ops.complete import flows
 from ops.connect import NotConnected, connect
-from ops.output import NotWritten, print_json, say
+from ops.output import print_json, say
 from ops.runs import Run, all_runs
+from streams.errors import NotWritten
 from streams.settings import Settings
 from streams.topology import Topology, discover
 from streams.validation import checked
@@ -99,6 +100,4 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise NotWritten(
-            f"{path} cannot be written: {error.strerror}; name another file"
-        ) from error
+        raise NotWritten.because(path, error) from error

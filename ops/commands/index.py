@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import click
 
 from ops.connect import Connection, connect
 from ops.lineage_file import remove
 from ops.lineage_index import LineageIndex, path_of
-from ops.output import OUTPUT, print_json, progress_bars
-from streams.errors import StreamsError
+from ops.output import OUTPUT, print_json, progress_bars, say
+from streams.errors import NotWritten, StreamsError
 from streams.topology import Topology, discover
 
 
@@ -35,7 +37,7 @@ def index_command(packages: tuple[str, ...], rebuild: bool, output: str) -> None
     path = path_of(connection)
     if rebuild:
         remove(path)
-    with _opened(connection, discover(packages)) as index:
+    with _opened(connection, discover(packages), path) as index:
         records = _bring_up_to_date(index)
     size = path.stat().st_size
     if output == "json":
@@ -46,20 +48,28 @@ def index_command(packages: tuple[str, ...], rebuild: bool, output: str) -> None
 
 @contextmanager
 def up_to_date(connection: Connection, topology: Topology) -> Iterator[LineageIndex]:
-    """The index, once it has read what is new."""
-    with _opened(connection, topology) as index:
+    """The index, once it has read what is new; where none can be kept, one for this once."""
+    with ExitStack() as stack:
+        try:
+            opened = _opened(connection, topology, path_of(connection))
+            index = stack.enter_context(opened)
+        except NotWritten as error:
+            say(f"{error}; so all lineage is read for this once")
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="doa-lineage-"))
+            path = Path(folder) / path_of(connection).name
+            index = stack.enter_context(_opened(connection, topology, path))
         _bring_up_to_date(index)
         yield index
 
 
 @contextmanager
-def _opened(connection: Connection, topology: Topology) -> Iterator[LineageIndex]:
+def _opened(connection: Connection, topology: Topology, path: Path) -> Iterator[LineageIndex]:
     try:
-        with closing(LineageIndex(connection, topology)) as index:
+        with closing(LineageIndex(connection, topology, path)) as index:
             yield index
     except sqlite3.Error as error:
         raise IndexSpoilt(
-            f"{path_of(connection)}: {error}; if nobody else is at it, run: doa index --rebuild"
+            f"{path}: {error}; if nobody else is at it, run: doa index --rebuild"
         ) from error
 
 

@@ -10,14 +10,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ops.connect import Connection, home_of
-from ops.whole import write_whole
+from ops.whole import write_new, write_whole
 from streams.errors import StreamsError
-from streams.extent import END, Extent, document, extent_of, extents_now
+from streams.extent import END, BadBound, Extent, document, extent_of, extents_now
 from streams.instant import instant_ms
 
 UNNAMED = re.compile(r"at-[0-9a-f]{12}")
@@ -44,24 +45,26 @@ def taken_up(
     connection: Connection, topics: Iterable[str], asked: str | None, as_of: str | None
 ) -> Snapshot:
     """The snapshot of a name or file, if there is one; else one that is taken now, of these
-    streams, and kept. `as_of` is a time of append, before which it ends.
+    streams, and kept. `as_of` is a time of append, before which it ends. Of several who take one of
+    a name at once all get the first.
     """
-    topics, path = sorted(topics), None if asked is None else _path(connection, asked)
-    if path is not None and path.exists():
-        if as_of is not None:
-            raise BadSnapshot(f"snapshot {asked} was taken already; ask without --as-of")
-        return _read(path, str(asked), topics)
-    if asked is not None and not NAME.fullmatch(asked):
-        raise BadSnapshot(
-            f"there is no file {asked}; a name of letters and digits makes a snapshot"
-        )
+    topics = sorted(topics)
+    if asked is not None:
+        found = _kept(_path(connection, asked), asked, topics, as_of)
+        if found is not None:
+            return found
+        if not NAME.fullmatch(asked):
+            raise BadSnapshot(
+                f"there is no file {asked}; a name of letters and digits makes a snapshot"
+            )
     end = END if as_of is None else f"@{instant_ms(as_of.removeprefix('@'), f'--as-of {as_of}')}"
     extents = extents_now(connection.cluster, topics, end=end) if topics else {}
     told = [document(extent) for extent in extents.values()]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     snapshot = Snapshot(asked or f"at-{digest[:12]}", extents)
-    if extents:
-        _write(path or _path(connection, snapshot.name), told)
+    path = _path(connection, snapshot.name)
+    if extents and not _write(path, told, named=asked is not None):
+        return _kept(path, snapshot.name, topics, as_of) or snapshot
     return snapshot
 
 
@@ -73,13 +76,21 @@ def _path(connection: Connection, asked: str) -> Path:
     return _folder(connection) / f"{asked}.json" if NAME.fullmatch(asked) else Path(asked)
 
 
-def _read(path: Path, asked: str, topics: list[str]) -> Snapshot:
+def _kept(path: Path, asked: str, topics: list[str], as_of: str | None) -> Snapshot | None:
+    """What a file holds of some streams; None where there is no such file."""
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
-        streams = told["streams"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadSnapshot(f"{path} holds no snapshot") from error
-    extents = {one.topic: one for one in map(extent_of, streams)}
+        extents = {one.topic: one for one in map(extent_of, list(told["streams"]))}
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BadSnapshot(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError, BadBound) as error:
+        raise BadSnapshot(
+            f"{path} holds no snapshot, or one that was damaged; take another name, or delete it"
+        ) from error
+    if as_of is not None:
+        raise BadSnapshot(f"snapshot {asked} was taken already; ask without --as-of")
     for topic in topics:
         if topic not in extents:
             raise BadSnapshot(
@@ -88,9 +99,23 @@ def _read(path: Path, asked: str, topics: list[str]) -> Snapshot:
     return Snapshot(asked, {topic: extents[topic] for topic in topics})
 
 
-def _write(path: Path, streams: list[dict[str, Any]]) -> None:
-    write_whole(path, json.dumps({"streams": streams}, indent=1) + "\n")
+def _write(path: Path, streams: list[dict[str, Any]], *, named: bool) -> bool:
+    """Keep a snapshot; False if another process has just taken one of this name. NotWritten."""
+    text = json.dumps({"streams": streams}, indent=1) + "\n"
+    if named:
+        return write_new(path, text)
+    write_whole(path, text)
     unnamed = [p for p in path.parent.glob("at-*.json") if UNNAMED.fullmatch(p.stem)]
     if len(unnamed) > UNNAMED_MAX:
-        for old in sorted(unnamed, key=lambda p: p.stat().st_mtime)[:-UNNAMED_MAX]:
-            old.unlink(missing_ok=True)
+        for old in sorted(unnamed, key=_written_at)[:-UNNAMED_MAX]:
+            with suppress(OSError):  # another process forgets them too, or they are another user's
+                old.unlink(missing_ok=True)
+    return True
+
+
+def _written_at(path: Path) -> float:
+    """When a file was written; 0 of one that another process has forgotten meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

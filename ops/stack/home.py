@@ -20,6 +20,7 @@ from ops.stack.kafka import new_cluster_id
 from ops.stack.lock import Lock
 from ops.stack.ports import CONTROLLER_PORT, KAFKA_PORT, REGISTRY_PORT, choose_port
 from ops.whole import write_whole
+from streams.errors import NotWritten
 
 FORMAT = 1
 PROJECT = "doa"
@@ -118,8 +119,12 @@ def check_versions(memory: Memory, lock: Lock, home: Path) -> None:
 @contextlib.contextmanager
 def held(path: Path, what: str) -> Iterator[None]:
     """Hold a lock file, which the system frees however the process ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise NotWritten.because(path, error) from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

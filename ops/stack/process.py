@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from ops.stack.errors import StartFailed
+from ops.whole import write_whole
 
 STOP_SECONDS_MAX = 20
 KILL_SECONDS_MAX = 5
@@ -57,7 +58,7 @@ def spawn(server: Server, command: list[str]) -> psutil.Process:
     )
     process = psutil.Process(pid)
     pid_file = {"pid": pid, "created": process.create_time()}
-    server.pid_file.write_text(json.dumps(pid_file), encoding="utf-8")
+    write_whole(server.pid_file, json.dumps(pid_file))
     return process
 
 

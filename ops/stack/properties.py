@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ops.whole import write_whole
+
 
 def write_properties(path: Path, settings: Mapping[str, object]) -> None:
-    """Write the settings in ASCII: Kafka reads its file as Latin-1, so a path must be escaped."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the settings, all ASCII: Kafka reads its file as Latin-1, so a path must be escaped."""
     lines = [f"{name}={_escape(str(value))}\n" for name, value in settings.items()]
-    path.write_text("".join(lines), encoding="ascii")
+    write_whole(path, "".join(lines))
 
 
 def _escape(value: str) -> str:

@@ -8,7 +8,10 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import psutil
@@ -18,14 +21,13 @@ import pytest
 from ops.connect import Connection
 from ops.query import child
 from ops.query.run import Asked, Limits, QueryError, run
-from ops.query.snapshots import UNNAMED_MAX, BadSnapshot, Snapshot, _read, _write, taken_up
+from ops.query.snapshots import UNNAMED_MAX, BadSnapshot, Snapshot, _write, taken_up
 from streams.broker import Cluster
-from streams.errors import TopologyError
+from streams.errors import NotWritten, TopologyError
 from streams.extent import Extent, document
 from streams.outline import outline
 from streams.registry import ConfluentRegistry
 from streams.settings import Settings
-from streams.snapshot import Keys
 from streams.topology import discover
 
 TIDES = outline(discover(["ops.examples.tides"]))
@@ -38,7 +40,7 @@ def connection(tmp_path: Path) -> Iterator[Connection]:
     """A cluster that nobody can reach."""
     settings = Settings(home=tmp_path)
     registry = ConfluentRegistry("http://127.0.0.1:9", settings)
-    yield Connection(Cluster("127.0.0.1:9", settings), registry, settings, Keys.generate())
+    yield Connection(Cluster("127.0.0.1:9", settings), registry, settings)
     registry.close()
 
 
@@ -229,7 +231,8 @@ def test_child_that_meets_what_nobody_thought_of_says_so(monkeypatch: pytest.Mon
 def test_snapshot_is_kept_by_name_and_read_again(connection: Connection, tmp_path: Path) -> None:
     extent = Extent(TOPIC, "an id", {0: (3, 17), 1: (0, 0)})
     path = tmp_path / "snapshots" / "morning.json"
-    _write(path, [document(extent)])
+    assert _write(path, [document(extent)], named=True)
+    assert not _write(path, [], named=True)
     assert taken_up(connection, [TOPIC], "morning", None) == Snapshot("morning", {TOPIC: extent})
     assert taken_up(connection, [TOPIC], str(path), None).extents == {TOPIC: extent}
     assert str(Snapshot("morning", {TOPIC: extent})) == (
@@ -243,10 +246,71 @@ def test_snapshot_is_kept_by_name_and_read_again(connection: Connection, tmp_pat
             taken_up(connection, [TOPIC], asked, as_of)
     with pytest.raises(BadSnapshot, match=r"has no tides\.feature\.level, it has tides\.event\."):
         taken_up(connection, [TOPIC, "tides.feature.level"], "morning", None)
-    for text in ("{}", "nonsense", "[1]"):
-        path.write_text(text)
-        with pytest.raises(BadSnapshot, match="holds no snapshot"):
-            _read(path, "morning", [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{}", "nonsense", "[1]", "[" * 100_000, "7",
+        '{"streams": 5}', '{"streams": null}', '{"streams": [5]}', '{"streams": "abc"}',
+        '{"streams": [{"topic": "a", "topic_id": "b", "partitions": 5}]}',
+        '{"streams": [{"topic": "a", "topic_id": "b", "partitions": {"0": [1]}}]}',
+        '{"streams": [{"topic": "a", "topic_id": "b", "partitions": {"0": [0, 1e999]}}]}',
+        '{"streams": [{"topic": "a", "topic_id": "b", "partitions": {"0": [7, 5]}}]}',
+        '{"streams": [{"topic": "a", "topic_id": "b", "partitions": {"-1": [0, 5]}}]}',
+    ],
+)  # fmt: skip
+def test_snapshot_that_was_damaged_is_told(
+    connection: Connection, tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "snapshots" / "morning.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    for as_of in (None, "2013-01-01"):
+        with pytest.raises(BadSnapshot) as error:
+            taken_up(connection, [TOPIC], "morning", as_of)
+        assert str(error.value) == (
+            f"{path} holds no snapshot, or one that was damaged; take another name, or delete it"
+        )
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"), [(".", "cannot be read: Is a dir"), ("a" * 5_000, "File name too long")]
+)
+def test_file_that_cannot_be_a_snapshot_is_told(
+    connection: Connection, asked: str, expected: str
+) -> None:
+    with pytest.raises(BadSnapshot, match=expected):
+        taken_up(connection, [TOPIC], asked, None)
+
+
+def test_all_who_take_a_snapshot_of_a_name_at_once_get_the_first(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, counts = Barrier(4), count(1)
+
+    def now(cluster: Cluster, topics: list[str], **_: Any) -> dict[str, Extent]:
+        """The stream as it grows, to those who all found no such snapshot."""
+        together.wait(10)
+        return {topic: Extent(topic, "an id", {0: (0, next(counts))}) for topic in topics}
+
+    monkeypatch.setattr("ops.query.snapshots.extents_now", now)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: taken_up(connection, [TOPIC], "noon", None), range(4)))
+    assert len({str(snapshot) for snapshot in found}) == 1
+    assert taken_up(connection, [TOPIC], "noon", None) == found[0]
+    assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["noon.json"]
+
+
+def test_snapshot_that_cannot_be_kept_is_told(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extent = Extent(TOPIC, "an id", {0: (0, 7)})
+    monkeypatch.setattr("ops.query.snapshots.extents_now", lambda *_, **__: {TOPIC: extent})
+    (tmp_path / "snapshots").write_text("is no folder")
+    for asked, expected in (("noon", BadSnapshot), (None, NotWritten)):
+        with pytest.raises(expected, match=r"cannot be (read|written): (Not a dir|File exists)"):
+            taken_up(connection, [TOPIC], asked, None)
 
 
 def test_oldest_snapshots_that_nobody_named_are_forgotten(
@@ -255,8 +319,18 @@ def test_oldest_snapshots_that_nobody_named_are_forgotten(
     monkeypatch.setattr("ops.query.snapshots.UNNAMED_MAX", 2)
     assert UNNAMED_MAX == 1_000
     for name in ("named", "at-000000000001", "at-000000000002", "at-000000000003"):
-        _write(tmp_path / f"{name}.json", [])
+        _write(tmp_path / f"{name}.json", [], named=False)
         time.sleep(0.01)
     assert sorted(path.stem for path in tmp_path.iterdir()) == [
         "at-000000000002", "at-000000000003", "named",
     ]  # fmt: skip
+
+
+def test_who_forgets_snapshots_does_not_mind_another_who_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.query.snapshots.UNNAMED_MAX", 1)
+    for number in range(4):
+        (tmp_path / f"at-00000000000{number}.json").symlink_to(tmp_path / "forgotten")
+    _write(tmp_path / "at-00000000000a.json", [], named=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["at-00000000000a.json"]

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ops.lineage_index import LineageIndex
+from ops.lineage_index import LineageIndex, path_of
 from processors.nycflights.replay import events
 from schemas.internal import ClockTick
 from streams.errors import BrokerError
@@ -238,7 +238,8 @@ def graph_ran_as_it_is_declared(system: Any, start: Callable[..., Any]) -> None:
     ]
     unseen = [f"{e['processor']} {e['direction']} {e['topic']}" for e in found["declared"]]
     assert [edge for edge in unseen if not RARE.search(edge)] == []
-    with closing(LineageIndex(system.connection, system.topology)) as index:
+    path = path_of(system.connection)
+    with closing(LineageIndex(system.connection, system.topology, path)) as index:
         sizes = [(count, size) for _, _, _, count, size in index.file.written() if size]
     mean = sum(size for _, size in sizes) / sum(count for count, _ in sizes)
     assert mean <= 60, f"a header has {mean:.1f} bytes on average"
