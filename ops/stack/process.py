@@ -77,7 +77,7 @@ def find(server: Server) -> psutil.Process | None:
         same = abs(process.create_time() - pid_file["created"]) < CREATED_SECONDS_TOLERANCE
         if same and process.status() != psutil.STATUS_ZOMBIE:
             return process
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (psutil.NoSuchProcess, ValueError, KeyError, TypeError):
         pass
