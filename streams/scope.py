@@ -16,7 +16,7 @@ from typing import Any
 from schemas.compatibility import linked
 from schemas.derive import avro_schema
 from streams.errors import StreamsError
-from streams.masking import Masks
+from streams.masking import LETTERS, Masks
 from streams.processor import RecordClass
 from streams.shown import Shown
 
@@ -91,7 +91,7 @@ def scope_of(topic: str, record: RecordClass | None, masks: Masks) -> Scope:
     """What may be named in a stream; record None stands for a topic that is not declared."""
     own: dict[str, Getter] = {name: partial(_own, name) for name in OWN}
     names = {**own, **{f"{RECORD}.{name}": getter for name, getter in own.items()}}
-    key = masks.of(topic, {}).key
+    key = masks.of(topic, {}).key if masks.knows(topic) or topic.endswith(LETTERS) else None
     hidden = {} if key is None else {"key": key, f"{RECORD}.key": key}
     if record is None:
         return Scope(topic, {**names, VALUE: _value}, open=True, hidden=hidden)

@@ -179,3 +179,33 @@ def test_filter_finds_nothing_in_what_is_hidden_within() -> None:
     assert parse("'street' in homes[0]", scope).holds(visit) is False
     anywhere = scope_of("other.event.visit", None, Masks())
     assert parse("value.person != ''", anywhere).holds(visit) is None
+
+
+def test_topic_that_no_loaded_package_declares_hides_what_no_schema_tells_of() -> None:
+    ran = clinic()
+    ran.publish_raw(EVENT, b"ada-1815", b"ada-1815, Marylebone", user=b"ada-1815")
+    ran.publish_raw(EVENT, b"ada-1815", None)
+    stranger = View(ran.plan.registry, {}, masks=masks_of(outline(discover(["ops.examples"]))))
+    for topic in {name for name, _ in ran.logs}:
+        for stored in ran.stored(topic):
+            assert leaked(stranger.show(topic, 0, stored)) == []
+    whole, garbage, tombstone = (stranger.show(EVENT, 0, one) for one in ran.stored(EVENT))
+    assert (whole.value or {})["ward"] == "north"
+    assert (garbage.error, garbage.hex) == ("WIRE_FORMAT: ‹undeclared›", "‹undeclared›")
+    assert (garbage.key, tombstone.key, whole.key) == (
+        "‹undeclared›", "‹undeclared›", "‹personal›",
+    )  # fmt: skip
+    state, *_ = (stranger.show("clinic-changelog", 0, s) for s in ran.stored("clinic-changelog"))
+    assert state.key == "‹personal›"
+
+
+def test_key_of_a_foreign_schema_is_as_public_as_its_fields() -> None:
+    def of(**marks: str) -> str | None:
+        noted = {"name": "note", "type": "string", **marks}
+        schema = {"type": "record", "name": "Note", "fields": [noted]}
+        ran = clinic()
+        number = ran.plan.registry.schema_id("other.event.note-value", schema)
+        value = b"\0" + number.to_bytes(4, "big") + b"\x10ada-1815"
+        return view(ran).show("other.event.note", 0, Stored(0, b"ada-1815", value, {})).key
+
+    assert (of(), of(sensitivity="internal")) == ("ada-1815", "‹internal›")
