@@ -19,7 +19,7 @@ from streams.topology import Topology, discover
 
 
 class IndexSpoilt(StreamsError):
-    """The file of the index cannot be read or written."""
+    """The file of the index is damaged, or somebody else has it for too long."""
 
 
 @click.command("index")

@@ -21,12 +21,8 @@ from ops.export.where import Where
 from ops.frames import Reading
 from ops.whole import whole, write_whole
 from streams.columns.batches import Refused
-from streams.errors import StreamsError
+from streams.errors import NotWritten
 from streams.extent import document
-
-
-class CannotExport(StreamsError):
-    """A file cannot be written, or is not to be."""
 
 
 def manifest_of(path: Path) -> Path:
@@ -35,16 +31,16 @@ def manifest_of(path: Path) -> Path:
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """CannotExport, if a file is not to be written there; asked before anything is read."""
+    """NotWritten, if a file is not to be written there; asked before anything is read."""
     if path.suffix not in FORMATS:
         known = ", ".join(FORMATS)
-        raise CannotExport(f"{path.name} does not say how to write it; end its name in {known}")
+        raise NotWritten(f"{path.name} does not say how to write it; end its name in {known}")
     if not path.parent.is_dir():
-        raise CannotExport(f"there is no folder {path.parent}")
+        raise NotWritten(f"there is no folder {path.parent}")
     if path.is_dir():
-        raise CannotExport(f"{path} is a folder; name a file in it")
+        raise NotWritten(f"{path} is a folder; name a file in it")
     if not force and (path.exists() or manifest_of(path).exists()):
-        raise CannotExport(f"{path} is there already; --force writes it anew")
+        raise NotWritten(f"{path} is there already; --force writes it anew")
 
 
 def export(
@@ -62,22 +58,19 @@ def export(
     refused = Refused()
     schemas: dict[int, Any] = {}
     records = 0
-    try:
-        with whole(path) as part:
-            noted = refused.note if skip_undecodable else None
-            batches = reading.batches(noted, schemas, where.keeps if where else None)
-            with part.open("wb") as file, FORMATS[path.suffix](file, batches.schema) as write:
-                for batch in batches:
-                    write(batch)
-                    records += batch.num_rows
-                    told(batch.num_rows)
-            with part.open("rb") as written:
-                digest = hashlib.file_digest(written, "sha256").hexdigest()
-            more = {"where": where.document() if where else None, **(details or {})}
-            manifest = _manifest(reading, path, records, digest, schemas, refused, more)
-            write_whole(manifest_of(path), json.dumps(manifest, indent=2) + "\n")
-    except OSError as error:
-        raise CannotExport(f"{path} cannot be written: {error.strerror or error}") from error
+    with whole(path) as part:
+        noted = refused.note if skip_undecodable else None
+        batches = reading.batches(noted, schemas, where.keeps if where else None)
+        with part.open("wb") as file, FORMATS[path.suffix](file, batches.schema) as write:
+            for batch in batches:
+                write(batch)
+                records += batch.num_rows
+                told(batch.num_rows)
+        with part.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
+        more = {"where": where.document() if where else None, **(details or {})}
+        manifest = _manifest(reading, path, records, digest, schemas, refused, more)
+        write_whole(manifest_of(path), json.dumps(manifest, indent=2) + "\n")
     return manifest
 
 

@@ -13,10 +13,11 @@ import pytest
 
 from ops.export.formats import FORMATS
 from ops.export.point_in_time import _differs
-from ops.export.write import CannotExport, check_target
+from ops.export.write import check_target
 from ops.whole import whole
 from schemas.record import Record, field
 from streams.columns.types import INSTANT
+from streams.errors import NotWritten
 
 SHELL = pa.struct([("turns", pa.int64()), ("sizes", pa.list_(pa.float64()))])
 COUNTS = pa.map_(pa.string(), pa.int64())
@@ -149,7 +150,7 @@ def test_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_what_is_not_to_be_written_is_told_before_anything_is_read(tmp_path: Path) -> None:
     def refusal(name: str) -> str:
-        with pytest.raises(CannotExport) as error:
+        with pytest.raises(NotWritten) as error:
             check_target(tmp_path / name, force=False)
         return str(error.value)
 
