@@ -15,7 +15,9 @@ from faust.exceptions import KeyDecodeError, ValueDecodeError
 from schemas.record import Record
 from streams.codec import Codec
 from streams.errors import BrokerError, DataError, TopologyError
+from streams.masking import kinds_in
 from streams.partition import partition_of
+from streams.sensitivity import safe_text
 from streams.topology import stream_of
 
 if TYPE_CHECKING:
@@ -63,14 +65,14 @@ class RecordSchema(faust.Schema[Any, Any]):
         try:
             return None if message.key is None else message.key.decode()
         except UnicodeDecodeError as error:
-            raise KeyDecodeError(str(error)) from error
+            raise KeyDecodeError(self._safe(error)) from error
 
     def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
         """Decode a value; an outage of the registry is not its fault, and ends the agent."""
         try:
             return self.codec.decode(message.value)
         except DataError as error:
-            raise ValueDecodeError(f"{error.code}: {error}") from error
+            raise ValueDecodeError(f"{error.code}: {self._safe(error)}") from error
 
     def dumps_key(self, app: Any, key: Any, *, headers: Any, **_: Any) -> Any:
         """Encode a key."""
@@ -79,6 +81,10 @@ class RecordSchema(faust.Schema[Any, Any]):
     def dumps_value(self, app: Any, value: Any, *, headers: Any, **_: Any) -> Any:
         """Encode a record."""
         return self.codec.encode(value), headers
+
+    def _safe(self, error: Exception) -> str:
+        """What the worker's log may hear of a record that is skipped."""
+        return safe_text(error, kinds_in(self.codec.record))
 
 
 class RecordTopic(faust.Topic):

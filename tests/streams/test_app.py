@@ -18,13 +18,15 @@ from typing import Any
 
 import faust
 import pytest
-from faust.exceptions import ImproperlyConfigured
+from faust.exceptions import ImproperlyConfigured, ValueDecodeError
 from faust.serializers import codecs
 
 from ops.examples.agents.desk.records import Delay, LateAlert, Rebooking
+from schemas.record import Record
 from streams.app import Host, bridge, build_app, run_app, seal_codecs
+from streams.app.bridge import RecordSchema
 from streams.app.transport import PatientThread
-from streams.codec import MemoryRegistry
+from streams.codec import Codec, MemoryRegistry
 from streams.errors import (
     BrokerError,
     Fenced,
@@ -39,6 +41,7 @@ from streams.merge import Merge, Stored
 from streams.plan import Plan
 from streams.settings import Settings
 from streams.topology import discover
+from tests.system.clinic.flow import Visit
 
 TOPICS = {"desk.event.delay": 2, "desk.alert.late": 2, "desk-control": 1}
 DESK = discover(("ops.examples.agents.desk",))
@@ -348,3 +351,17 @@ def answer(port: int, path: str) -> tuple[int, str]:
         except urllib.error.URLError:
             threading.Event().wait(0.05)
     raise AssertionError(f"nobody answers at {path}")
+
+
+def test_log_of_a_record_that_is_skipped_quotes_nothing_personal() -> None:
+    def told(record: type[Record], **fields: Any) -> str:
+        codec = Codec(record, "a-value", MemoryRegistry())
+        value = codec.encode(record.model_construct(**fields))
+        with pytest.raises(ValueDecodeError) as error:
+            RecordSchema(codec, "person", 1, None).loads_value(None, SimpleNamespace(value=value))
+        return str(error.value)
+
+    visit = {"person": "ada-1815", "ward": "north", "homes": [], "contacts": {}, "cost": None}
+    assert told(Visit, **visit, at_ms=-5) == "OUT_OF_BOUNDS: ‹personal›"
+    delay = {"airport": "EWR", "flight": "UA1", "announced_ms": -5, "minutes": 1}
+    assert told(Delay, **delay).startswith("OUT_OF_BOUNDS: field announced_ms: ")
