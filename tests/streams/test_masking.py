@@ -200,12 +200,14 @@ def test_topic_that_no_loaded_package_declares_hides_what_no_schema_tells_of() -
 
 
 def test_key_of_a_foreign_schema_is_as_public_as_its_fields() -> None:
-    def of(**marks: str) -> str | None:
+    def of(key: Any = None, **marks: str) -> str | None:
         noted = {"name": "note", "type": "string", **marks}
-        schema = {"type": "record", "name": "Note", "fields": [noted]}
+        schema = {"type": "record", "name": "Note", "fields": [noted], "key": key}
         ran = clinic()
         number = ran.plan.registry.schema_id("other.event.note-value", schema)
         value = b"\0" + number.to_bytes(4, "big") + b"\x10ada-1815"
         return view(ran).show("other.event.note", 0, Stored(0, b"ada-1815", value, {})).key
 
-    assert (of(), of(sensitivity="internal")) == ("ada-1815", "‹internal›")
+    assert (of(), of("note"), of("other")) == ("ada-1815",) * 3
+    for key in (None, "note", "other", ["note"], {}):
+        assert of(key, sensitivity="internal") == "‹internal›"
