@@ -59,6 +59,7 @@ class RecordSchema(faust.Schema[Any, Any]):
         self.key = key
         self.partitions = partitions
         self.writer = writer
+        self.kinds = tuple(kinds_in(codec.record))
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
         """Decode a key."""
@@ -84,7 +85,7 @@ class RecordSchema(faust.Schema[Any, Any]):
 
     def _safe(self, error: Exception) -> str:
         """What the worker's log may hear of a record that is skipped."""
-        return safe_text(error, kinds_in(self.codec.record))
+        return safe_text(error, self.kinds)
 
 
 class RecordTopic(faust.Topic):
