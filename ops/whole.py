@@ -14,9 +14,13 @@ from streams.errors import NotWritten
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A file to write beside another, which it replaces at the end; after an error it leaves
-    nothing. A reader sees the old file or the new one.
+    nothing. A reader sees the old file or the new one. A link stays, and what it leads to is
+    replaced; what is no file, as a pipe, is refused.
     """
+    path = path.resolve()
     with _part(path) as part:
+        if path.exists() and not path.is_file():
+            raise NotWritten(f"{path} cannot be written: it is no file")
         yield part
         part.replace(path)
 

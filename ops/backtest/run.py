@@ -11,6 +11,7 @@ from ops.sensitive import may_see
 from ops.verify import CannotVerify
 from streams.plan import Plan
 from streams.scratch import ScratchRegistry
+from streams.snapshot import Keys
 from streams.topology import Flow
 
 
@@ -29,7 +30,7 @@ def backtest(
     """
     seen = may_see(connection.settings, sensitive=sensitive)
     registry = ScratchRegistry(connection.registry)
-    plan = Plan(flow, registry, connection.settings.namespace, connection.keys)
+    plan = Plan(flow, registry, connection.settings.namespace, Keys.generate())
     partitions = connection.cluster.partitions().get(plan.topic(flow.journal), 0)
     with closing(connection.cluster.log()) as log:
         found = compare(

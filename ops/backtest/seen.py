@@ -14,6 +14,7 @@ from streams.dead_letter import schema_id_of
 from streams.errors import DataError
 from streams.masking import Mask, Masks, hidden, strictest
 from streams.merge import Stored
+from streams.sensitivity import safe_text
 
 
 class Sight:
@@ -62,10 +63,7 @@ def fields_of(record: Record, masks: Iterable[Mask]) -> dict[str, Any]:
 
 def text_of(error: DataError, masks: Iterable[Mask]) -> str:
     """What is wrong with a record: its code, and a text that may quote it."""
-    text: str | None = str(error)
-    for mask in masks:
-        text = mask.text(text)
-    return f"{error.code}: {text}"
+    return f"{error.code}: {safe_text(error, [m.raw for m in masks if m.raw is not None])}"
 
 
 def plain(value: Any) -> Any:

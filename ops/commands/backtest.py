@@ -22,7 +22,6 @@ from ops.interrupt import Interrupt
 from ops.output import OUTPUT, print_json, print_table, progress_bars, say
 from ops.sensitive import SENSITIVE
 from ops.whole import whole
-from streams.errors import NotWritten
 from streams.instant import instant_ms
 from streams.topology import Flow
 
@@ -133,11 +132,8 @@ def _told(path: Path | None) -> Iterator[Told | None]:
     if path is None:
         yield None
         return
-    try:
-        with whole(path) as part, part.open("w", encoding="utf-8") as file:
-            yield lambda record: print(json.dumps(record), file=file)
-    except OSError as error:
-        raise NotWritten.because(path, error) from error
+    with whole(path) as part, part.open("w", encoding="utf-8") as file:
+        yield lambda record: print(json.dumps(record), file=file)
 
 
 def _remarks(found: Comparison, flow: Flow, called: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_file_that_cannot_be_written_has_one_error(
 
 def test_file_that_is_a_folder_is_not_replaced_and_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
-    with pytest.raises(NotWritten, match=r"taken cannot be written: Is a directory"):
+    with pytest.raises(NotWritten, match=r"taken cannot be written: it is no file"):
         write_whole(tmp_path / "taken", "a")
     assert write_new(tmp_path / "taken", "a") is False
     assert names(tmp_path) == ["taken"]
@@ -102,3 +103,18 @@ def test_command_that_cannot_write_says_so_in_a_sentence(tmp_path: Path) -> None
     ran = CliRunner().invoke(cli.doa, ["describe", "openlineage", "--to", target])
     assert isinstance(ran.exception, NotWritten)
     assert str(ran.exception) == f"{target} cannot be written: Not a directory"
+
+
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "new").symlink_to(tmp_path / "old")
+    (tmp_path / "old").write_text("before")
+    write_whole(tmp_path / "new", "after")
+    assert (tmp_path / "new").is_symlink()
+    assert (tmp_path / "old").read_text() == "after"
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotWritten, match=r"pipe cannot be written: it is no file"):
+        write_whole(tmp_path / "pipe", "text")
+    assert (tmp_path / "pipe").is_fifo()
