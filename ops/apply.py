@@ -186,17 +186,20 @@ def buried_with(topology: Topology, flow: Flow) -> list[str]:
 def await_topics(cluster: Cluster, names: set[str]) -> None:
     """Wait until topics that were just made can be used; BrokerError when that takes too long.
 
-    A broker names the leader of a partition a while before that one knows of it.
+    A broker names the leader of a partition a while before that one knows of it, and of its topic.
     """
     deadline = time.monotonic() + TOPICS_S_MAX
-    known = cluster.partitions()
-    while missing := sorted(name for name in names if not known.get(name)):
-        if time.monotonic() > deadline:
-            raise BrokerError(f"topics do not appear: {', '.join(missing)}")
+    while True:
+        try:
+            known = cluster.partitions()
+            if missing := sorted(name for name in names if not known.get(name)):
+                raise BrokerError(f"topics do not appear: {', '.join(missing)}")
+            cluster.ends((name, number) for name in names for number in range(known[name]))
+            return
+        except BrokerError:
+            if time.monotonic() > deadline:
+                raise
         time.sleep(TOPICS_PAUSE_S)
-        known = cluster.partitions()
-    places = [(name, number) for name in names for number in range(known[name])]
-    cluster.ends(places, timeout_s=deadline - time.monotonic())
 
 
 def _settings(stream: Stream) -> dict[str, str]:

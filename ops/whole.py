@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,14 @@ from streams.errors import NotWritten
 def whole(path: Path) -> Iterator[Path]:
     """A file to write beside another, which it replaces at the end; after an error it leaves
     nothing. A reader sees the old file or the new one. A link stays, and what it leads to is
-    replaced; what is no file, as a pipe, is refused.
+    replaced by what the same people may read; what is no file, as a pipe, is refused.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     with _part(path) as part:
-        if path.exists() and not path.is_file():
+        if path.is_file():
+            part.touch()
+            shutil.copymode(path, part)
+        elif path.exists():
             raise NotWritten(f"{path} cannot be written: it is no file")
         yield part
         part.replace(path)

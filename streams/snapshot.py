@@ -20,6 +20,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from schemas.snapshot import ALGORITHM, Snapshot
 from streams.errors import NotWritten, SnapshotError, VersionSkew
 from streams.unpickle import dumps, loads
 
-PYTHON, RIVER = platform.python_version(), version("river")  # looked up once: it reads files
 DOMAIN = b"doa model snapshot v1\x00"
 KEY_BYTES_MIN = 32
 KEYS_KEPT = 2  # one signs, and the one before it still verifies
@@ -77,7 +77,7 @@ class Keys:
     @classmethod
     def load_or_create(cls, path: Path) -> Keys:
         """Read the keys of a home, made when it has none; two that begin at once agree on one."""
-        if not path.exists():
+        if not os.path.exists(path):  # a folder that may not be looked into is told of below
             with cls.generate()._draft(path) as draft, suppress(FileExistsError):
                 os.link(draft, path)  # if another process is quicker, its keys are used
         return cls.load(path)
@@ -127,6 +127,12 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
+@cache
+def versions() -> tuple[str, str]:
+    """Python's and river's here; the latter is read from a file."""
+    return platform.python_version(), version("river")
+
+
 def seal_model(
     kind: type[Snapshot],
     keys: Keys,
@@ -141,6 +147,7 @@ def seal_model(
     `factory` is what the learner declares as its model, as for `open_model`.
     """
     payload = dumps(model, factory or type(model))
+    python, river = versions()
     places = range(0, len(payload), PART_BYTES_MAX)
     owner = f"{fields['learner']}@{fields['partition']}"
     key_id = next(iter(keys.keys))
@@ -148,8 +155,8 @@ def seal_model(
         **fields,
         "algorithm": ALGORITHM,
         "key_id": key_id,
-        "python": PYTHON,
-        "river": RIVER,
+        "python": python,
+        "river": river,
         "parts": len(places),
         "payload_sha256": hashlib.sha256(payload).hexdigest(),
     }
@@ -203,7 +210,7 @@ def open_model(
             f"snapshot of {owner} is torn: {first.parts} parts were expected in order, here are "
             f"{', '.join(str(p.part) for p in parts)}"
         )
-    here = (_minor(PYTHON), _minor(RIVER))
+    here = tuple(map(_minor, versions()))
     there = (_minor(first.python), _minor(first.river))
     if here != there:
         raise VersionSkew(

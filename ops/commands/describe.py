@@ -14,7 +14,7 @@ from ops.complete import flows
 from ops.connect import NotConnected, connect
 from ops.output import print_json, say
 from ops.runs import Run, all_runs
-from streams.errors import NotWritten
+from ops.whole import whole
 from streams.settings import Settings
 from streams.topology import Topology, discover
 from streams.validation import checked
@@ -97,7 +97,5 @@ def _told(teller: Teller, topology: Topology, ran: list[Run]) -> Iterator[object
 
 
 def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise NotWritten.because(path, error) from error
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -66,14 +66,17 @@ def default_cache() -> Path:
 def recall(home: Path) -> Memory | None:
     """Read what an earlier start wrote; ports that were deleted by hand read as zeros."""
     path = memory_path(home)
-    if not path.exists():
-        if (home / "kafka" / "data").exists():
-            raise _unreadable(path, "is missing beside its data")
-        return None
     try:
+        if not path.exists():
+            if (home / "kafka" / "data").exists():
+                raise _unreadable(path, "is missing beside its data")
+            return None
         raw = json.loads(path.read_text(encoding="utf-8"))
         ports = Ports(**raw.pop("ports", {"kafka": 0, "controller": 0, "registry": 0}))
         return Memory(**raw, ports=ports)
+    except OSError as error:
+        told = f"{path} cannot be read: {error.strerror}"
+        raise ForeignData(told, "run doa as its owner, or set DOA_HOME") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise _unreadable(path, "cannot be read") from error
 

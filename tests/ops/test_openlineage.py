@@ -267,4 +267,4 @@ def test_file_is_written_and_one_that_cannot_be_is_named(alone: None, tmp_path: 
     assert len((tmp_path / "out.jsonl").read_text("utf-8").splitlines()) == 6
     result = CliRunner().invoke(doa, [*words, str(tmp_path)])
     assert result.exit_code == 1
-    assert "cannot be written: Is a directory" in str(result.exception)
+    assert "cannot be written: it is no file" in str(result.exception)

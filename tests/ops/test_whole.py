@@ -118,3 +118,13 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(NotWritten, match=r"pipe cannot be written: it is no file"):
         write_whole(tmp_path / "pipe", "text")
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_replaced_file_is_open_to_those_who_could_read_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "of mine"
+    path.write_text("before")
+    path.chmod(0o600)
+    with whole(path) as part:
+        assert part.stat().st_mode & 0o777 == 0o600, "before anything is written"
+        part.write_text("after")
+    assert path.stat().st_mode & 0o777 == 0o600

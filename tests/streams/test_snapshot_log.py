@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from platform import python_version
 from typing import Any
 
 import pytest
@@ -160,12 +162,15 @@ def test_snapshot_of_a_flow_that_was_reset_is_refused(opened: list[int]) -> None
     assert opened == []
 
 
-@pytest.mark.parametrize("name", ["PYTHON", "RIVER"])
+@pytest.mark.parametrize("here", [("3.99.1", version("river")), (python_version(), "3.99.1")])
 def test_snapshot_of_another_python_or_river_is_rebuilt_from_the_examples(
-    name: str, opened: list[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    here: tuple[str, str],
+    opened: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     found = ran()
-    monkeypatch.setattr(f"streams.snapshot.{name}", "3.99.1")
+    monkeypatch.setattr("streams.snapshot.versions", lambda: here)
     assert restored(found, lambda log: log) == EXPECTED_LATER
     assert opened == []
     assert "3.99" in caplog.text and "examples are folded from the first" in caplog.text

@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from platform import python_version
 from typing import Any
 
 import pytest
@@ -122,7 +123,7 @@ def test_model_is_the_same_whatever_becomes_of_its_snapshots(
 
     opened.clear()
     with monkeypatch.context() as other:
-        other.setattr("streams.snapshot.RIVER", "0.99.1")
+        other.setattr("streams.snapshot.versions", lambda: (python_version(), "0.99.1"))
         toy.run(None, 11, 12, 13, 14, None)
     assert opened == [], "another river: all is folded again"
     assert "river 0.26; here are 3.11, 0.99" in caplog.text
