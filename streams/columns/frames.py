@@ -16,6 +16,7 @@ from schemas.lint import unsafe
 from schemas.record import Record
 from streams.codec import VIEW_VALUES_MAX, Registry
 from streams.columns.fetched import Fetched
+from streams.columns.fit import check_fit
 from streams.columns.places import Flags
 from streams.columns.types import COORDINATES, PARENTS, Wanted
 from streams.columns.vector import Decoder, Odd
@@ -236,10 +237,8 @@ def _columns(found: list[dict[str, Any]], schema: pa.Schema) -> list[pa.Array]:
 
 def _column(cells: list[Any], field: pa.Field) -> pa.Array:
     try:
-        array = pa.array(cells, field.type)
-        if "timestamp" in str(field.type):
-            array.to_pylist()  # of another type as written, it may lie beyond all years
-        return array
+        check_fit(cells, field.type)
+        return pa.array(cells, field.type)
     except UNFIT as error:
         reason = " ".join(str(error).split())
         raise Undecodable(f"{field.name} is no {field.type}: {reason}") from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
 
 from schemas.derive import avro_schema
+from schemas.record import Record, Stream, field
 from streams.codec import MemoryRegistry
 from streams.columns import frames as module
 from streams.columns.fetched import Fetched
@@ -18,12 +20,41 @@ from tests.streams.test_columns import Bed, Snail, codec_of, snail
 
 SUBJECT = "garden.event.snail-value"
 OPEN = ["bed", "seen_ms", "slime"]
+LATE = b"\xfe" + b"\xff" * 7 + b"\x7f"  # ms, far beyond the year 9999
+
+
+class Whorl(Record):
+    """A shell that was seen on its own."""
+
+    turns: int = field("How often it winds.")
+    seen_ms: int = field("When.", unit="ms")
+
+
+class Slug(Record, stream=Stream("garden.event.slug", "bed", "seen_ms", "me")):
+    """A slug was seen, which others wrote."""
+
+    bed: str = field("Where.", default="a")
+    seen_ms: int = field("When.", unit="ms", default=0)
+    turns: int = field("How often it turned.", default=0)
+    slime: float = field("Length of its trail.", unit="m", default=0.0)
+    heights: list[int] = field("How high it was.", default=[])
+    counts: dict[str, int] = field("What it ate.", default={})
+    shell: Whorl | None = field("Found beside it.", default=None)
+
+
+def whorl(turns: str) -> dict[str, Any]:
+    """A shell as others write it."""
+    fields = [{"name": "turns", "type": turns}, {"name": "seen_ms", "type": "long"}]
+    return {"type": "record", "name": "Whorl", "fields": fields}
+
+
+SHELL_OF_FLOATS, SHELL_OF_LONGS = whorl("double"), whorl("long")
 
 
 def altered(record: Any, **changes: dict[str, Any]) -> dict[str, Any]:
     """The schema of a record, some of its fields being otherwise."""
     schema = avro_schema(record)
-    fields = [field | changes.get(field["name"], {}) for field in schema["fields"]]
+    fields = [one | changes.get(one["name"], {}) for one in schema["fields"]]
     return {**schema, "fields": fields}
 
 
@@ -161,12 +192,47 @@ def test_field_that_a_writer_has_of_another_type_refuses_the_record_that_holds_i
     assert str(fault).startswith("slime is no double: ")
 
 
+GUESTS: list[tuple[str, Any, bytes, str]] = [  # field, its type and value elsewhere, the reason
+    ("turns", "double", struct.pack("<d", 1.5), "int64: a value of type float stands there"),
+    ("turns", "boolean", b"\1", "int64: a value of type bool stands there"),
+    ("slime", "boolean", b"\1", "double: a value of type bool stands there"),
+    ("seen_ms", "double", struct.pack("<d", 1.5), "timestamp[ms, tz=UTC]: a value of type float"),
+    ("heights", {"type": "array", "items": "double"}, b"\2" + struct.pack("<d", 1.5) + b"\0",
+     "list<item: int64>: a value of type float stands there"),
+    ("heights", "bytes", b"\4ab", "list<item: int64>: a value of type bytes stands there"),
+    ("counts", {"type": "map", "values": "double"}, b"\2\2a" + struct.pack("<d", 1.5) + b"\0",
+     "map<string, int64>: a value of type float stands there"),
+    ("counts", {"type": "array", "items": "long"}, b"\0",
+     "map<string, int64>: a value of type list stands there"),
+    ("shell", {"type": "array", "items": "long"}, b"\0",
+     "struct<turns: int64, seen_ms: timestamp[ms, tz=UTC]>: a value of type list stands there"),
+    ("shell", SHELL_OF_FLOATS, struct.pack("<d", 1.5) + b"\0",
+     "struct<turns: int64, seen_ms: timestamp[ms, tz=UTC]>: a value of type float stands there"),
+    ("shell", SHELL_OF_LONGS, b"\2" + LATE,
+     "struct<turns: int64, seen_ms: timestamp[ms, tz=UTC]>: an instant lies before the year 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind", "body", "expected"), GUESTS)
+def test_what_arrow_would_change_is_refused(
+    name: str, kind: Any, body: bytes, expected: str
+) -> None:
+    registry = MemoryRegistry()
+    schema = {"type": "record", "name": "Slug", "fields": [{"name": name, "type": kind}]}
+    schema_id = registry.schema_id("garden.event.slug-value", schema)
+    frames = reading(Slug, registry, wanted_columns(Slug, [name]))
+    batch, refused = frames.decode([b"\0" + schema_id.to_bytes(4, "big") + body])
+    assert batch.num_rows == 0
+    [(_, fault)] = refused
+    assert type(fault) is Undecodable
+    assert str(fault).startswith(f"{name} is no {expected}")
+
+
 def test_instant_that_a_writer_has_as_a_number_may_be_none() -> None:
     garden = Garden(altered(Snail, seen_ms={"type": "long"}))
     frames = reading(Snail, garden.registry, wanted_columns(Snail, ["seen_ms"]))
-    late = b"\xfe" + b"\xff" * 7 + b"\x7f"  # ms, far beyond the year 9999
     value = garden.theirs(0)
-    batch, refused = frames.decode([value, value[:6] + late + value[12:]])
+    batch, refused = frames.decode([value, value[:6] + LATE + value[12:]])
     assert [str(one) for one in batch.column("seen_ms").to_pylist()] == [
         "2013-01-01 00:26:40+00:00"
     ]
