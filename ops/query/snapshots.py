@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ops.connect import Connection, home_of
+from ops.output import say
 from ops.whole import write_new, write_whole
-from streams.errors import StreamsError
+from streams.errors import NotWritten, StreamsError
 from streams.extent import END, BadBound, Extent, document, extent_of, extents_now
 from streams.instant import instant_ms
 
@@ -46,7 +47,8 @@ def taken_up(
 ) -> Snapshot:
     """The snapshot of a name or file, if there is one; else one that is taken now, of these
     streams, and kept. `as_of` is a time of append, before which it ends. Of several who take one of
-    a name at once all get the first.
+    a name at once all get the first. One that nobody named is used all the same where it cannot be
+    kept, which is said.
     """
     topics = sorted(topics)
     if asked is not None:
@@ -63,8 +65,13 @@ def taken_up(
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     snapshot = Snapshot(asked or f"at-{digest[:12]}", extents)
     path = _path(connection, snapshot.name)
-    if extents and not _write(path, told, named=asked is not None):
-        return _kept(path, snapshot.name, topics, as_of) or snapshot
+    try:
+        if extents and not _write(path, told, named=asked is not None):
+            return _kept(path, snapshot.name, topics, as_of) or snapshot
+    except NotWritten as error:
+        if asked is not None:
+            raise
+        say(f"{error}; so this snapshot is not kept")
     return snapshot
 
 

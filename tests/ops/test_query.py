@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -192,6 +193,37 @@ def test_query_without_a_stream_is_answered(connection: Connection) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("query", "kind", "told"),
+    [
+        ("select {'BIT': 1} a", 'STRUCT("BIT" INTEGER)', {"BIT": 1}),
+        ("select {'BIGNUM': 1, 'a\"UNION(': 2} a", 'STRUCT(BIGNUM INTEGER, "a""UNION(" INTEGER)',
+         {"BIGNUM": 1, 'a"UNION(': 2}),
+        ("select 'NO'::enum('BIT', 'NO') a", "ENUM('BIT', 'NO')", "NO"),
+        ("select 1.5::decimal(5, 2) a", "DECIMAL(5,2)", 1.5),
+    ],
+)  # fmt: skip
+def test_type_may_name_anything(connection: Connection, query: str, kind: str, told: Any) -> None:
+    answer = run(connection, TIDES, Asked(query), QUICK)
+    assert (answer.columns, answer.rows) == ([{"name": "a", "type": kind}], [[told]])
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("['1'::bit]", "BIT"),
+        ("{'a': map {1: '10:00:00+01'::timetz}}", "TIME WITH TIME ZONE"),
+        ("[1::bignum]::bignum[1]", "BIGNUM"),
+        ("[union_value(one := 1)]", "UNION"),
+        ("1::variant", "VARIANT"),
+    ],
+)
+def test_type_that_arrow_has_not_is_found_within_others(
+    connection: Connection, value: str, kind: str
+) -> None:
+    assert f"(Arrow has no {kind})" in refusal(connection, f"select {value} a")
+
+
 def test_tables_are_read_from_the_input_after_it_is_shut_in() -> None:
     source = io.BytesIO()
     wish = {"query": 'select a + 1 b from "t.x"', "memory_mb": 100, "threads": 1, "rows_max": 9}
@@ -302,15 +334,28 @@ def test_all_who_take_a_snapshot_of_a_name_at_once_get_the_first(
     assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["noon.json"]
 
 
-def test_snapshot_that_cannot_be_kept_is_told(
-    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_snapshot_that_cannot_be_kept_is_told_and_taken_if_nobody_named_it(
+    connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     extent = Extent(TOPIC, "an id", {0: (0, 7)})
     monkeypatch.setattr("ops.query.snapshots.extents_now", lambda *_, **__: {TOPIC: extent})
-    (tmp_path / "snapshots").write_text("is no folder")
-    for asked, expected in (("noon", BadSnapshot), (None, NotWritten)):
-        with pytest.raises(expected, match=r"cannot be (read|written): (Not a dir|File exists)"):
-            taken_up(connection, [TOPIC], asked, None)
+    folder = tmp_path / "snapshots"
+    folder.write_text("is no folder")
+    with pytest.raises(BadSnapshot, match=r"cannot be read: Not a directory"):
+        taken_up(connection, [TOPIC], "noon", None)
+    assert taken_up(connection, [TOPIC], None, None).extents == {TOPIC: extent}
+    error = capsys.readouterr().err
+    assert re.search(
+        r"cannot be written: (Not a dir|File exists).*; so this snapshot is not kept$", error
+    )
+    folder.unlink()
+    folder.symlink_to(tmp_path / "gone")
+    with pytest.raises(NotWritten, match=r"cannot be written: File exists"):
+        taken_up(connection, [TOPIC], "noon", None)
+    assert capsys.readouterr().err == ""
 
 
 def test_oldest_snapshots_that_nobody_named_are_forgotten(
