@@ -98,8 +98,8 @@ def export_command(
     click.echo(f"{file}, sha256 {manifest['sha256']}; {manifest_of(file).name} says the rest")
     if finding is not None:
         click.echo(f"{finding.checked:,} examples hold nothing newer than their question")
-    if where is not None:
-        say(f"{where.not_matched:,} not matched, {where.not_told:,} of which it cannot be told")
+    if told := manifest["where"]:
+        say(f"{told['not_matched']:,} not matched, {told['not_told']:,} of which it cannot be told")
     if manifest["undecodable"]["records"]:
         say(f"{manifest['undecodable']['records']:,} could not be decoded and were left out")
     if manifest["masked"]:

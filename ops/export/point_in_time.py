@@ -196,13 +196,17 @@ def _differs(served: pa.Array, asked: pa.Table, rows: list[int], questions: Reco
     chosen = asked.take(pa.array(rows, pa.int64())) if len(asked) else asked
     for one, array in zip(served.type, served.flatten(), strict=True):
         if len(chosen):
-            left = _filled(array, default_of(questions.model_fields[one.name]))
-            found |= _unlike(left, chosen[one.name].combine_chunks())
+            right = chosen[one.name].combine_chunks()
+            filled = _filled(array, default_of(questions.model_fields[one.name]))
+            unlike = _unlike(filled, right)
+            found |= unlike if filled is array else unlike & _unlike(array, right)
     return found
 
 
 def _filled(array: pa.Array, default: Any) -> pa.Array:
-    """Within an example of a former schema, which had no such field, it is null."""
+    """As it would be had it been written today: within an example of a former schema, which had no
+    such field, it is null. So is what was null when it was asked.
+    """
     if default is None or not array.null_count:
         return array
     return pc.if_else(pc.is_null(array), pa.scalar(default, array.type), array)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ops.frames import Reading
@@ -25,6 +25,10 @@ class Where:
     expressions: tuple[Expression, ...]
     not_matched: int = 0
     not_told: int = 0
+
+    def anew(self) -> Where:
+        """The same, of which nothing is counted yet."""
+        return replace(self, not_matched=0, not_told=0)
 
     def keeps(self, partition: int, stored: Stored) -> bool:
         """Whether a record that was decoded is one of them; RegistryError."""

@@ -35,11 +35,15 @@ def check_target(path: Path, *, force: bool) -> None:
     if path.suffix not in FORMATS:
         known = ", ".join(FORMATS)
         raise NotWritten(f"{path.name} does not say how to write it; end its name in {known}")
-    if not path.parent.is_dir():
-        raise NotWritten(f"there is no folder {path.parent}")
-    if path.is_dir():
-        raise NotWritten(f"{path} is a folder; name a file in it")
-    if not force and (path.exists() or manifest_of(path).exists()):
+    try:
+        if not path.parent.is_dir():
+            raise NotWritten(f"there is no folder {path.parent}")
+        if path.is_dir():
+            raise NotWritten(f"{path} is a folder; name a file in it")
+        there = path.exists() or manifest_of(path).exists()
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise NotWritten.because(path, error) from error
+    if there and not force:
         raise NotWritten(f"{path} is there already; --force writes it anew")
 
 
@@ -56,6 +60,7 @@ def export(
     it, `told` hears how many records were written.
     """
     refused = Refused()
+    where = where.anew() if where else None
     schemas: dict[int, Any] = {}
     records = 0
     with whole(path) as part:

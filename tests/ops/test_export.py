@@ -99,9 +99,12 @@ class Snail(Record):
     slime: float | None = field("Length of its trail.")
     shell: Shell | None = field("Its shell.")
     spots: int = field("How many.", default=7)
+    height: float | None = field("Where it sits.", default=0.0)
 
 
-KIND = pa.struct([("slime", pa.float64()), ("shell", SHELL), ("spots", pa.int64())])
+KIND = pa.struct(
+    [("slime", pa.float64()), ("shell", SHELL), ("spots", pa.int64()), ("height", pa.float64())]
+)
 NAN = float("nan")
 
 
@@ -120,7 +123,8 @@ def test_question_that_an_example_holds_is_compared_to_its_last_item(
     asked: Any, other: Any
 ) -> None:
     def differs(served: Any, asked: Any) -> list[bool]:
-        [one, question] = [dict(zip(Snail.model_fields, v, strict=True)) for v in (served, asked)]
+        names = [name for name in Snail.model_fields if name != "height"]
+        [one, question] = [dict(zip(names, v, strict=True)) for v in (served, asked)]
         table = pa.Table.from_pylist([question], schema=pa.schema(list(KIND)))
         found: list[bool] = _differs(pa.array([one], KIND), table, [0], Snail).tolist()
         return found
@@ -129,8 +133,27 @@ def test_question_that_an_example_holds_is_compared_to_its_last_item(
     assert differs(other, asked) == differs(asked, other) == [True]
 
 
+@pytest.mark.parametrize(
+    ("served", "asked", "differs"),
+    [
+        (None, None, False),
+        (None, 0.0, False),  # written before there was such a field
+        (None, 0.5, True),
+        (0.0, None, True),
+        (0.5, 0.5, False),
+    ],
+)
+def test_null_is_a_value_of_a_field_that_has_another_default(
+    served: float | None, asked: float | None, differs: bool
+) -> None:
+    table = pa.Table.from_pylist([{"height": asked}], schema=pa.schema(list(KIND)))
+    held = pa.array([{"height": served}], KIND)
+    assert _differs(held, table, [0], Snail).tolist() == [differs]
+
+
 def test_question_within_an_example_of_a_former_schema_has_the_defaults_of_today() -> None:
-    table = pa.Table.from_pylist([{"slime": 0.5, "spots": 7}], schema=pa.schema(list(KIND)))
+    today = {"slime": 0.5, "spots": 7, "height": 0.0}
+    table = pa.Table.from_pylist([today], schema=pa.schema(list(KIND)))
     served = pa.array([{"slime": 0.5}], KIND)
     assert _differs(served, table, [0], Snail).tolist() == [False]
     assert _differs(served, table.slice(0, 0), [0], Snail).tolist() == [False]
@@ -162,5 +185,7 @@ def test_what_is_not_to_be_written_is_told_before_anything_is_read(tmp_path: Pat
     assert refusal("no/a.csv").startswith("there is no folder ")
     assert refusal("folder.csv").endswith("folder.csv is a folder; name a file in it")
     assert refusal("there.csv").endswith("there.csv is there already; --force writes it anew")
+    for long in ("n" * 300 + ".csv", "n" * 250 + ".csv", "n" * 300 + "/a.csv"):
+        assert refusal(long).endswith(" cannot be written: File name too long")
     check_target(tmp_path / "there.csv", force=True)
     check_target(tmp_path / "new.parquet", force=False)

@@ -5,6 +5,7 @@ public is looked for as text in all that is printed and written.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ops.connect import Connection
-from ops.frames import DETAILS, read
+from ops.export.where import where_of
+from ops.export.write import export
+from ops.frames import DETAILS, read, scan
 from schemas.derive import avro_schema
 from streams.columns.batches import CannotRead
 from streams.columns.types import NoSuchColumn
@@ -135,6 +138,11 @@ def test_export_takes_what_a_filter_shows(ward: Ward, ask: Ask, tmp_path: Path) 
     found = exported(*asked, may_see=MAY_SEE)[2]
     assert found == ["1970-01-01T00:01:01.000Z"]
 
+    reading = scan(TOPIC, app=["tests.system.clinic"], connection=ward.connection)
+    where = where_of(reading, ["ward == 'south'"], sensitive=False)
+    twice = [export(reading, path, where=where)["where"] for _ in range(2)]
+    assert twice == [{"all": ["ward == 'south'"], "not_matched": 4, "not_told": 1}] * 2
+
 
 def test_nothing_private_is_answered_unless_it_is_asked_for(ward: Ward, ask: Ask) -> None:
     ward.garbage()
@@ -166,6 +174,20 @@ def test_nothing_private_is_answered_unless_it_is_asked_for(ward: Ward, ask: Ask
     assert json.loads(out)["hidden"] == {}
 
 
+def test_query_is_answered_where_no_snapshot_can_be_kept(
+    ward: Ward, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    home = tmp_path / "no-folder"
+    home.touch()
+    query = (*APP, "sql", f'select at_ms from "{TOPIC}" limit 1', "-o", "json")
+    code, out, error = start(*query, DOA_HOME=home).wait()
+    assert (code, len(json.loads(out)["rows"])) == (0, 1), error
+    assert re.fullmatch(r".*cannot be written: .*; so this snapshot is not kept\n.*\n.*\n", error)
+    code, out, error = start(*query, "--snapshot", "noon", DOA_HOME=home).wait()
+    assert (code, out) == (1, "")
+    assert re.search(r"cannot be (read|written): ", error)
+
+
 def test_nothing_private_is_in_a_table_unless_it_is_asked_for(ward: Ward) -> None:
     app, connection = ["tests.system.clinic"], ward.connection
     table = read(TOPIC, app=app, connection=connection)
@@ -173,6 +195,10 @@ def test_nothing_private_is_in_a_table_unless_it_is_asked_for(ward: Ward) -> Non
     assert table["ward"].to_pylist() == ["north", None]
     details = json.loads(table.schema.metadata[DETAILS])
     assert (details["masked"], details["hidden"]) == (MASKED, {"ward": "internal"})
+    reading, met = scan(TOPIC, app=app, connection=connection), dict[int, Any]()
+    for batch in reading.batches(schemas=met):
+        assert "hidden" not in json.loads(batch.schema.metadata[DETAILS])
+    assert reading.hidden(met) == {"ward": "internal"}
     with pytest.raises(NoSuchColumn, match=r"cost of clinic\.event\.visit is internal"):
         read(TOPIC, columns=["cost"], app=app, connection=connection)
     settings = connection.settings.model_copy(update={"may_see": MAY_SEE})
