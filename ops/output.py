@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 import click
@@ -46,7 +47,22 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """The one JSON document of a command."""
-    click.echo(json.dumps(value, indent=2, default=str))
+    click.echo(json.dumps(in_json(value), indent=2, default=str))
+
+
+def in_json(value: Any) -> Any:
+    """A value in the words of JSON, which has none for bytes, nor for what is no number.
+
+    >>> in_json({"payload": b"ab", "shares": (0.5, float("nan"))})
+    {'payload': '6162', 'shares': [0.5, 'nan']}
+    """
+    if isinstance(value, dict):
+        return {name: in_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_json(one) for one in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def print_table(

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ops.output import plain
+from ops.output import in_json, plain
 from streams.masking import Hidden
 from streams.scope import Getter, NothingThere, Scope
 from streams.shown import Shown
@@ -69,7 +69,7 @@ def _print_json(record: Shown, getters: dict[str, Getter] | None, scope: Scope) 
     if getters is not None and record.value is not None:
         fields = {n: getter for n, getter in getters.items() if scope.of_value(n)}
         document["value"] = {name: getter(record) for name, getter in fields.items()}
-    click.echo(json.dumps(document, default=_text))
+    click.echo(json.dumps(in_json(document), default=str))
 
 
 def _csv(getters: dict[str, Getter]) -> Print:
@@ -102,9 +102,8 @@ def _cell(record: Shown, getter: Getter) -> Any:
 def _csv_cell(cell: Any) -> str:
     if cell is None or cell is NOTHING:
         return ""
-    if isinstance(cell, str):
-        return cell
-    return _text(cell) if isinstance(cell, bytes) else json.dumps(cell, default=_text)
+    told = in_json(cell)
+    return told if isinstance(told, str) else json.dumps(told, default=str)
 
 
 def _without_fields(record: Shown) -> list[str]:
@@ -115,7 +114,3 @@ def _without_fields(record: Shown) -> list[str]:
     note = record.headers.get("error.message")
     told = [data, f"({record.error})"] if note is None else [note, data]
     return [plain(one) for one in told]
-
-
-def _text(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)

@@ -102,6 +102,15 @@ def test_json_holds_all_of_a_record_or_the_fields_that_are_asked_for(
     assert part == {**whole, "value": {"delay": 15.0, "feature.carrier": "UA"}}
 
 
+def test_what_json_has_no_word_for_is_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = {"delay": float("nan"), "gust": float("-inf"), "stops": [float("inf"), b"\xff"]}
+    out = printed(capsys, "json", shown(VALUE | odd), columns=list(odd))
+    [part] = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
+    assert part["value"] == {"delay": "nan", "gust": "-inf", "stops": ["inf", "ff"]}
+    out = printed(capsys, "csv", shown(VALUE | odd), columns=list(odd))
+    assert list(csv.reader(io.StringIO(out)))[1][2:5] == ["nan", "-inf", '["inf", "ff"]']
+
+
 @pytest.mark.parametrize("output", ["table", "json", "csv"])
 def test_unknown_column_is_refused_before_anything_is_printed(output: str) -> None:
     for columns in (["delay", "nothing"], [""]):
