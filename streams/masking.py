@@ -47,8 +47,8 @@ class Declared(Protocol):
         """The record class of each topic."""
 
     @property
-    def keys(self) -> Mapping[str, str]:
-        """How sensitive the keys of internal topics are."""
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        """How sensitive the keys of internal topics may be."""
 
 
 class Hidden(str):
@@ -105,7 +105,7 @@ class Masks:
     """
 
     declared: Mapping[str, Any] = field(default_factory=dict)
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     may_see: frozenset[str] = frozenset()
     _made: dict[Any, Mask] = field(default_factory=dict, compare=False, repr=False)
 
@@ -123,12 +123,13 @@ class Masks:
         """What is hidden of a record; of a dead letter, what is hidden of the record that was
         refused. `writer` is the schema of the id, None if nothing can be decoded by it.
         """
-        of_key, others = [], []  # how sensitive the key may be beyond its field, and the rest
+        of_key: list[str] = []  # how sensitive the key may be beyond its field
+        others: list[str] = []  # and all else
         letter = topic.endswith(LETTERS)
         if letter:
             topic = headers.get(ORIGIN, "").split("[")[0]
             if headers.get(PROCESSOR):
-                others.append(self.keys.get(headers.get(FLOW, "") + STATES, UNDECLARED))
+                others.extend(self.keys.get(headers.get(FLOW, "") + STATES, (UNDECLARED,)))
         if not self.knows(topic) and (letter or writer is None or topic.endswith(STATES)):
             of_key.append(UNDECLARED)
         if writer is None and schema_id is not None:
@@ -146,7 +147,7 @@ class Masks:
         """
         written = [] if writer is None else [linked(writer)]
         found = _paths([self.declared[topic]] if topic in self.declared else [], "", written)
-        return {path: kind for path, kind in found if kind not in self._seen}
+        return {path: kind for path, kind in found if kind not in self._seen}  # the strictest
 
     @property
     def _seen(self) -> frozenset[str]:
@@ -160,7 +161,7 @@ class Masks:
         named = [fields[name].kind for name in keys if isinstance(name, str) and name in fields]
         if not named and topic not in self.keys:  # the key may be any field
             named = [kind for _, kind in _paths([], "", written)]
-        of_key = [*of_key, self.keys.get(topic, PUBLIC), *named]
+        of_key = [*of_key, *self.keys.get(topic, ()), *named]
         every = [*of_key, *others, *(kind for _, kind in _paths(declared, "", written))]
         return Mask(self._hidden(of_key), self._hidden(every), written, declared, self._seen)
 
@@ -242,7 +243,9 @@ def _masked(value: Any, written: list[Any], declared: list[Any], may: frozenset[
 
 
 def _alike(value: Any, declared: list[Any]) -> bool:
-    """Whether a value is made as one of some types: what is not may hold anything."""
+    """Whether a value is hidden, or made as one of some types: what is not may hold anything."""
+    if isinstance(value, Hidden):
+        return True
     if isinstance(value, dict):
         return any(one["type"] == "record" or "values" in one for one in _branches(declared))
     if isinstance(value, list):
@@ -251,17 +254,20 @@ def _alike(value: Any, declared: list[Any]) -> bool:
 
 
 def _paths(
-    declared: list[Any], above: str, written: list[Any] | None = None
+    declared: list[Any],
+    above: str,
+    written: list[Any] | None = None,
+    kinds: frozenset[str] = frozenset(),
 ) -> Iterator[tuple[str, str]]:
-    """All fields, those within others too, each with its own or the stricter one above it."""
+    """All fields, those within too, each with its kind and those above: the strictest last."""
     wrote = written or []
     for name, of in fields_of(wrote, declared).items():
-        yield f"{above}{name}", of.kind
-        for path, below in _paths(of.declared, f"{above}{name}.", of.written):
-            yield path, strictest([of.kind, below])
+        held = kinds | {of.kind}
+        yield from ((f"{above}{name}", kind) for kind in sorted(held, key=STRICTNESS.index))
+        yield from _paths(of.declared, f"{above}{name}.", of.written, held)
     for part in ("items", "values"):
         if _parts(declared, part) or _parts(wrote, part):
-            yield from _paths(_parts(declared, part), above, _parts(wrote, part))
+            yield from _paths(_parts(declared, part), above, _parts(wrote, part), kinds)
 
 
 def _flat(types: list[Any]) -> Iterator[Any]:

@@ -32,13 +32,13 @@ class LearnerOutline:
 @dataclass(frozen=True)
 class Outline:
     """The topics and processors of some flows by name, their learners, the record class of each
-    topic, how sensitive the keys of internal ones are, and the version of the code.
+    topic, how sensitive the keys of internal ones may be, and the version of the code.
     """
 
     names: dict[bytes, str]
     learners: tuple[LearnerOutline, ...]
     records: dict[str, RecordClass]
-    keys: dict[str, str]
+    keys: dict[str, tuple[str, ...]]
     code_version: str
 
     def as_data(self) -> dict[str, Any]:
@@ -80,6 +80,6 @@ def outline_of(data: dict[str, Any]) -> Outline:
             topic: attrgetter(name)(importlib.import_module(module))
             for topic, (module, name) in data["records"].items()
         },
-        dict(data["keys"]),
+        {topic: tuple(kinds) for topic, kinds in data["keys"].items()},
         data["code_version"],
     )

@@ -15,10 +15,14 @@ from streams.masking import PUBLIC, Mask, hidden, kinds_in, strictest
 from streams.topology import Flow, Topology, stream_of
 
 
-def reason_of(error: Exception, mask: Mask) -> str:
+def reason_of(error: Exception, *masks: Mask) -> str:
     """The code and the text of what is wrong with a record."""
-    kinds = [] if mask.raw is None else [mask.raw]
-    return f"{getattr(error, 'code', 'REGISTRY')}: {safe_text(error, kinds)}"
+    return f"{getattr(error, 'code', 'REGISTRY')}: {masked_text(error, *masks)}"
+
+
+def masked_text(error: Exception, *masks: Mask) -> str:
+    """The text of what is wrong with a record, without its code."""
+    return safe_text(error, [mask.raw for mask in masks if mask.raw is not None])
 
 
 def safe_text(said: Exception | str, kinds: Iterable[str]) -> str:
@@ -42,12 +46,12 @@ def kinds_read(flow: Flow) -> Iterator[str]:
     return (kind for record in read.values() for kind in kinds_in(record))
 
 
-def keys_of(topology: Topology) -> dict[str, str]:
+def keys_of(topology: Topology) -> dict[str, tuple[str, ...]]:
     """How sensitive the keys of internal topics are: those of changelogs are made of fields of what
-    a flow reads, whichever they are.
+    a flow reads, whichever they are. So all kinds are kept: who may see one need not see another.
     """
-    keys: dict[str, str] = {}
+    keys: dict[str, tuple[str, ...]] = {}
     for flow in topology.flows.values():
         internal = (flow.changelog, flow.redrive, flow.journal, flow.clock, flow.control)
-        keys |= dict.fromkeys(internal, strictest(kinds_read(flow)))
+        keys |= dict.fromkeys(internal, tuple(sorted(set(kinds_read(flow)))))
     return keys

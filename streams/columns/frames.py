@@ -29,7 +29,7 @@ from streams.errors import (
     WireFormat,
 )
 from streams.exact import compile_exact
-from streams.sensitivity import safe_text
+from streams.sensitivity import masked_text
 from streams.topology import stream_of
 
 WRITERS_MAX = 1_000  # remembered, by what values begin with: of garbage that may be anything
@@ -106,7 +106,7 @@ class Frames:
         schema_id = schema_id_of(value)
         schema = None if schema_id is None else self._schemas.get(schema_id)
         mask = self._wanted.masks.of(self._wanted.topic, {}, schema_id, schema)
-        return safe_text(fault, [] if mask.raw is None else [mask.raw])
+        return masked_text(fault, mask)
 
     def _at_once(
         self, writer: _Writer, fast: Decoder, values: Sequence[bytes]

@@ -7,19 +7,24 @@ from typing import Any
 
 import pytest
 
+from schemas.compatibility import linked
 from schemas.derive import avro_schema
+from schemas.record import Record, Stream, field
+from streams.columns.types import wanted_columns
 from streams.driver import Driver
+from streams.errors import Refusal
 from streams.expression import BadExpression, parse
 from streams.masking import Masks, masks_of
 from streams.merge import Stored
 from streams.outline import outline
+from streams.processor import fold
 from streams.scope import scope_of
 from streams.shown import Shown, View
-from streams.topology import discover
-from tests.system.clinic.flow import Address, Visit
+from streams.topology import Flow, Topology, discover
+from tests.system.clinic.flow import Address, Count, Visit
 
 CLINIC = discover(["tests.system.clinic"])
-EVENT, LETTER = "clinic.event.visit", "clinic.dead_letter"
+EVENT, COUNT, LETTER = "clinic.event.visit", "clinic.feature.count", "clinic.dead_letter"
 ADA = Visit(
     person="ada-1815",
     at_ms=60_000,
@@ -82,6 +87,71 @@ def test_what_may_be_seen_is_shown() -> None:
     [visit] = shown(ran, EVENT, "internal")
     assert (visit.value or {})["cost"] == 12.5
     assert leaked(visit) == ["12.5"]
+
+
+class Bill(Record):
+    """What is to be paid."""
+
+    cost: float | None = field("What it costs.", sensitivity="internal")
+
+
+@fold(reads=(Visit, Count), writes=(), state=Bill, key="person")
+def bills(state: Bill | None, record: Visit | Count) -> tuple[Bill | None, list[Record]]:
+    """Nothing is paid."""
+    if isinstance(record, Visit):
+        return Bill(cost=record.cost), []
+    raise Refusal(f"cost {state and state.cost}")
+
+
+def test_who_may_see_one_kind_does_not_see_another_in_a_text_or_a_key() -> None:
+    flow = Flow("clinic", (*CLINIC.flow("clinic").processors, bills))
+    ran = Driver(flow).run([ADA])
+
+    def told(*may_see: str) -> tuple[str, str | None]:
+        masks = masks_of(outline(Topology({"clinic": flow})), frozenset(may_see))
+        by = View(ran.plan.registry, {}, masks=masks)
+        [letter] = ran.stored(LETTER)
+        [*_, state] = ran.stored("clinic-changelog")
+        shown = by.show(LETTER, 0, letter)
+        assert shown.headers["error.record"] == f"{COUNT}[0]#0"
+        assert by.opened(ran.letters[0])["text"] == shown.headers["error.message"]
+        return shown.headers["error.message"], by.show("clinic-changelog", 0, state).key
+
+    assert told() == ("‹personal›", "‹personal›")
+    assert told("personal") == ("‹internal›", "‹internal›")
+    assert told("internal") == ("‹personal›", "‹personal›")
+    assert told("internal", "personal")[0] == "cost 12.5"
+    assert "‹" not in str(told("internal", "personal")[1])
+
+
+def test_field_within_a_stricter_one_is_hidden_by_its_own_kind_too() -> None:
+    class Stay(Record):
+        """Where somebody lies."""
+
+        bed: int = field("Which bed.", sensitivity="internal")
+
+    class Guest(Record, stream=Stream("inn.event.guest", "inn", "at_ms", "inn")):
+        """Somebody comes."""
+
+        inn: str = field("Where.")
+        at_ms: int = field("When.", unit="ms", ge=0)
+        stay: Stay = field("Who lies where.", sensitivity="personal")
+
+    def masks(*may_see: str) -> Masks:
+        return Masks({"inn.event.guest": linked(avro_schema(Guest))}, may_see=frozenset(may_see))
+
+    value = {"inn": "a", "at_ms": 0, "stay": {"bed": 7}}
+    some = masks("personal")
+    assert some.kinds("inn.event.guest") == {"stay.bed": "internal"}
+    assert some.of("inn.event.guest", {}).raw == "internal"
+    assert some.of("inn.event.guest", {}).value(value)["stay"] == {"bed": "‹internal›"}
+    assert masks().kinds("inn.event.guest") == {"stay": "personal", "stay.bed": "personal"}
+    assert masks("internal").of("inn.event.guest", {}).value(value)["stay"] == "‹personal›"
+    once = masks("internal").of("inn.event.guest", {}).value(value)
+    assert some.of("inn.event.guest", {}).value(once)["stay"] == "‹personal›"
+    assert masks("internal", "personal").kinds("inn.event.guest") == {}
+    assert "stay" in wanted_columns(Guest, may_see=frozenset({"internal", "personal"})).schema.names
+    assert "stay" not in wanted_columns(Guest, may_see=frozenset({"personal"})).schema.names
 
 
 def test_null_is_hidden_as_well() -> None:

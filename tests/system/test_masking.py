@@ -105,6 +105,7 @@ def test_no_look_tells_who_came_or_needs_a_home(
     nobody_is_told_who_came(look, connection)
     (tmp_path / "a file").touch()
     home = tmp_path / "a file" / "home"
+    who_may_see_persons_sees_no_cost(look, connection, monkeypatch)
     monkeypatch.setenv("DOA_HOME", str(home))
     home_need_not_be_writable(look, f"{home}/{connection.settings.prefix}lineage.sqlite")
 
@@ -131,6 +132,34 @@ def nobody_is_told_who_came(look: Look, connection: Connection) -> None:
     shown = json.loads(look("dlq", "show", letters[0], "-o", "json"))
     assert (shown["error"], shown["text"]) == ("REFUSED", "‹personal›")
     assert shown["trace"] == dict.fromkeys(("traceparent", "tracestate"), "‹personal›")
+
+
+def who_may_see_persons_sees_no_cost(
+    look: Look, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a letter about a count, which holds no cost itself."""
+    producer = connection.cluster.producer()
+    said = {
+        "error.class": "REFUSED",
+        "error.record": f"{COUNT}[0]#0",
+        "error.processor": "bills",
+        "error.flow": "clinic",
+        "error.message": "ada-1815 has not paid the cost 77.25",
+    }
+    topic = connection.settings.prefix + LETTER
+    producer.produce(topic, b"", b"ada-1815", 0, headers=said)
+    assert producer.flush(20) == 0
+    monkeypatch.setenv("DOA_MAY_SEE", "personal")
+    letters = [f"{LETTER}[0]@{one.offset}" for one in read_letters(connection.cluster, LETTER)]
+    topics = (EVENT, COUNT, LETTER, *INTERNAL)
+    tap = ("--from", "beginning", "--no-follow", "-o", "json", "--sensitive")
+    looks = [("dlq", "show", letter, "--sensitive") for letter in letters]
+    looks += [("tap", topic, *tap) for topic in topics]
+    told = [look(*words) for words in looks]
+    assert "ada-1815" in "".join(told)
+    assert [text for text in told if "77.25" in text or b"77.25".hex() in text] == []
+    assert "‹internal›" in told[len(letters) - 1]
+    monkeypatch.delenv("DOA_MAY_SEE")
 
 
 def home_need_not_be_writable(look: Look, index: str) -> None:
