@@ -127,7 +127,7 @@ class TableStore:
             raise
         except Exception as error:  # of a value that no validation saw: a copy, or one in place
             why = f"{type(error).__name__}: {self._safe(error)}"
-            raise Unwritable(f"{self.prefix}{self._safe(key)}: {why}") from error
+            raise Unwritable(f"{self.prefix}{self._safe(key)}: {why}") from None
         if len(data) > self.codec.bytes_max:
             most = self.codec.bytes_max
             raise Unwritable(

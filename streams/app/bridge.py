@@ -66,14 +66,14 @@ class RecordSchema(faust.Schema[Any, Any]):
         try:
             return None if message.key is None else message.key.decode()
         except UnicodeDecodeError as error:
-            raise KeyDecodeError(self._safe(error)) from error
+            raise KeyDecodeError(self._safe(error)) from None
 
     def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
         """Decode a value; an outage of the registry is not its fault, and ends the agent."""
         try:
             return self.codec.decode(message.value)
         except DataError as error:
-            raise ValueDecodeError(f"{error.code}: {self._safe(error)}") from error
+            raise ValueDecodeError(f"{error.code}: {self._safe(error)}") from None
 
     def dumps_key(self, app: Any, key: Any, *, headers: Any, **_: Any) -> Any:
         """Encode a key."""

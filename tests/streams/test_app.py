@@ -18,7 +18,7 @@ from typing import Any
 
 import faust
 import pytest
-from faust.exceptions import ImproperlyConfigured, ValueDecodeError
+from faust.exceptions import ImproperlyConfigured, KeyDecodeError, ValueDecodeError
 from faust.serializers import codecs
 
 from ops.examples.agents.desk.records import Delay, LateAlert, Rebooking
@@ -359,9 +359,14 @@ def test_log_of_a_record_that_is_skipped_quotes_nothing_personal() -> None:
         value = codec.encode(record.model_construct(**fields))
         with pytest.raises(ValueDecodeError) as error:
             RecordSchema(codec, "person", 1, None).loads_value(None, SimpleNamespace(value=value))
+        assert (error.value.__cause__, error.value.__suppress_context__) == (None, True)
         return str(error.value)
 
     visit = {"person": "ada-1815", "ward": "north", "homes": [], "contacts": {}, "cost": None}
     assert told(Visit, **visit, at_ms=-5) == "OUT_OF_BOUNDS: ‹personal›"
     delay = {"airport": "EWR", "flight": "UA1", "announced_ms": -5, "minutes": 1}
     assert told(Delay, **delay).startswith("OUT_OF_BOUNDS: field announced_ms: ")
+    schema = RecordSchema(Codec(Visit, "a-value", MemoryRegistry()), "person", 1, None)
+    with pytest.raises(KeyDecodeError, match="‹personal›") as error:
+        schema.loads_key(None, SimpleNamespace(key=b"ada-1815\xff"))
+    assert (error.value.__cause__, error.value.__suppress_context__) == (None, True)

@@ -207,6 +207,7 @@ def test_state_that_cannot_be_written_is_named_without_its_key() -> None:
     with pytest.raises(Unwritable) as error:
         ran(Flow("ward", (spoils, beds)))
     assert str(error.value) == "spoils/state/‹personal›: TypeError: ‹personal›"
+    assert (error.value.__cause__, error.value.__suppress_context__) == (None, True)
 
 
 @pytest.mark.parametrize(
