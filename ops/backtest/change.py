@@ -9,14 +9,17 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib.util import resolve_name
+from operator import attrgetter
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
 from streams.errors import StreamsError
-from streams.topology import Flow, Topology, discover, processors_in, with_processors
+from streams.topology import Flow, discover, processors_in, with_processors
 from streams.validation import checked
 
 
@@ -75,7 +78,8 @@ def changed(packages: tuple[str, ...], named: str | None, change: Setting | Modu
     """
     if isinstance(change, Setting):
         _set(change, packages)
-    topology = _discovered(packages)
+    with _loading("the code at hand"):
+        topology = discover(packages)
     able = [flow.name for flow in topology.flows.values() if flow.steps]
     if named is None and len(able) != 1:
         raise BadChange(f"say which flow is changed, with --flow: {', '.join(able)}")
@@ -109,29 +113,26 @@ def _no_number(name: str) -> Any:
 
 def _is_module(text: str) -> bool:
     """Whether there is such a module; the packages that hold it are imported for that."""
-    try:
-        return importlib.util.find_spec(text) is not None
-    except (ImportError, ValueError):
-        return False
-    except Exception as error:  # whatever a package of somebody's does when it loads
-        raise _broken(text, error) from error
-
-
-def _discovered(packages: tuple[str, ...]) -> Topology:
-    try:
-        return discover(packages)
-    except StreamsError:
-        raise
-    except Exception as error:  # whatever edited code does when it loads
-        raise _broken("the code at hand", error) from error
+    with _loading(text):
+        try:
+            return importlib.util.find_spec(text) is not None
+        except (ImportError, ValueError):
+            return False
 
 
 def _imported(name: str) -> ModuleType:
-    try:
+    with _loading(name):
         return importlib.import_module(name)
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """Say of whatever code does when it loads that it cannot be imported."""
+    try:
+        yield
     except StreamsError:
         raise
-    except Exception as error:  # whatever a module of somebody's does when it loads
+    except Exception as error:
         raise _broken(name, error) from error
 
 
@@ -147,7 +148,7 @@ def _broken(name: str, error: Exception) -> BadChange:
 def _set(change: Setting, packages: tuple[str, ...]) -> None:
     """Set a constant of a module of processors, before anything reads it."""
     where = f"{change.module}.{change.name}"
-    if not f"{change.module}.".startswith(tuple(f"{package}." for package in packages)):
+    if not _within(change.module, packages):
         raise BadChange(f"{where}: only constants of {', '.join(packages)} can be set")
     if not _is_module(change.module):
         raise BadChange(f"{where}: there is no module {change.module}")
@@ -161,18 +162,36 @@ def _set(change: Setting, packages: tuple[str, ...]) -> None:
         raise BadChange(f"{where} is {before!r}; {value!r} is of another kind")
     if change.name in _read_when_loaded(module):
         raise BadChange(f"{where} is read when its module loads; change it in a branch")
-    if taken := _taken_by(change.name, before, module, packages):
+    if taken := _taken_by(change.name, module, packages):
         raise BadChange(f"{where} was imported by {taken}, which keeps it; change it in a branch")
     setattr(module, change.name, value)
 
 
-def _taken_by(name: str, value: Any, module: ModuleType, packages: tuple[str, ...]) -> str | None:
-    """A module that was loaded before and has imported a constant by its name."""
+def _within(name: str, packages: tuple[str, ...]) -> bool:
+    """Whether a module is one of some packages."""
+    return f"{name}.".startswith(tuple(f"{package}." for package in packages))
+
+
+def _taken_by(name: str, module: ModuleType, packages: tuple[str, ...]) -> str | None:
+    """A module that was loaded before, and keeps a constant of another."""
     for other, loaded in list(sys.modules.items()):
-        ours = other.startswith(packages) and loaded not in (None, module)
-        if ours and vars(loaded).get(name) is value:
+        ours = _within(other, packages) and loaded not in (None, module)
+        if ours and any(_takes(node, name, module, loaded) for node in _when_loaded(loaded)):
             return other
     return None
+
+
+def _takes(node: ast.AST, name: str, module: ModuleType, loaded: ModuleType) -> bool:
+    """Whether code of a loaded module imports a constant, or reads it as that of its module."""
+    if isinstance(node, ast.ImportFrom):
+        source = "." * node.level + (node.module or "")
+        taken = {alias.name for alias in node.names} & {name, "*"}
+        return bool(taken) and resolve_name(source, loaded.__package__) == module.__name__
+    if not isinstance(node, ast.Attribute) or node.attr != name:
+        return False
+    with suppress(AttributeError):
+        return attrgetter(ast.unparse(node.value))(loaded) is module
+    return False
 
 
 def _is_number(before: Any, value: Any) -> bool:
@@ -185,9 +204,18 @@ def _read_when_loaded(module: ModuleType) -> set[str]:
     """
     return {
         node.id
-        for node in _outside_bodies(ast.parse(inspect.getsource(module)))
+        for node in _when_loaded(module)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
+
+
+def _when_loaded(module: ModuleType) -> Iterator[ast.AST]:
+    """What runs when a module loads; nothing of one that is empty, or has no source."""
+    try:
+        source = inspect.getsource(module)
+    except (OSError, TypeError):
+        return iter(())
+    return _outside_bodies(ast.parse(source))
 
 
 def _outside_bodies(node: ast.AST) -> Iterator[ast.AST]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,9 +80,51 @@ def test_setting_that_another_module_has_imported_already_is_refused(
 
 
 @pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package, and another whose name begins as its own does."""
+    texts = {
+        "mine/a.py": "LIMIT = 10\nFAST = True\nRATE = 0.5\nSPEED = 0.25\nSTEP = 2\nLATE = 3\n",
+        "mine/b.py": "LIMIT = 10\nFAST = True\nfrom mine.a import RATE as R\n"
+        "from . import a\nSPEED = a.SPEED\ndef late():\n    from mine.a import LATE\n",
+        "mine/c.py": "from .a import *\n_ = None\n",
+        "miner/__init__.py": "from mine.a import LIMIT\n",
+    }
+    for name, text in {"mine/__init__.py": "", **texts}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("mine.a", "mine.b", "miner"):
+        importlib.import_module(name)
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] in ("mine", "miner")]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("mine")
+@pytest.mark.parametrize(("text", "value"), [("LIMIT=7", 7), ("FAST=false", False), ("LATE=4", 4)])
+def test_setting_that_another_module_has_only_the_like_of_is_made(text: str, value: object) -> None:
+    change = change_of(f"mine.a.{text}")
+    assert changed(("mine", "ops.examples"), "tides", change).name == "tides"  # type: ignore[arg-type]
+    assert vars(sys.modules["mine.a"])[text.split("=", maxsplit=1)[0]] is value
+
+
+@pytest.mark.usefixtures("mine")
+@pytest.mark.parametrize(
+    ("text", "also", "by"),
+    [("RATE=1", None, "mine.b"), ("SPEED=1", None, "mine.b"), ("STEP=1", "mine.c", "mine.c")],
+)
+def test_setting_that_another_module_keeps_is_refused(text: str, also: str | None, by: str) -> None:
+    if also:
+        importlib.import_module(also)
+    with pytest.raises(BadChange, match=f"was imported by {by}, which keeps it"):
+        changed(("mine",), None, change_of(f"mine.a.{text}"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that cannot be imported, and one with a module that cannot."""
-    for name, text in (("torn", "1 / 0"), ("whole", "")):
+    refuses = "from streams.errors import TopologyError\nraise TopologyError('no such stream')"
+    for name, text in (("torn", "1 / 0"), ("whole", ""), ("wrong", refuses)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(text)
     (tmp_path / "whole" / "part.py").write_text("def (")
@@ -102,6 +145,12 @@ def test_module_that_cannot_be_imported_is_told(text: str, error: str) -> None:
     packages = ("whole",) if "=" in text else ("processors",)
     with pytest.raises(BadChange, match=error):
         changed(packages, "flights", change_of(text))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("broken")
+def test_declaration_that_is_wrong_says_so_itself() -> None:
+    with pytest.raises(TopologyError, match=r"^no such stream$"):
+        change_of("wrong.part")
 
 
 @pytest.mark.usefixtures("broken")
@@ -215,7 +264,15 @@ def test_git_that_does_not_end_is_told(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a hook waits for ever: git is killed, and what it began is taken away."""
-    monkeypatch.setattr(branch, "GIT_S_MAX", 0.5)
+    run_git = branch._git
+
+    def impatient(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            if arguments[:2] == ("worktree", "add"):
+                patch.setattr(branch, "GIT_S_MAX", 0.5)
+            return run_git(root, *arguments)
+
+    monkeypatch.setattr(branch, "_git", impatient)
     hook = repository / ".git" / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexec sleep 2 >/dev/null 2>&1\n")
