@@ -18,7 +18,7 @@ from typing import Any
 
 from ops.backtest.paired import Paired
 from ops.backtest.pairs import Pairs, Side
-from ops.backtest.seen import Sight, fields_of, key_of
+from ops.backtest.seen import Registered, Sight, fields_of, key_of
 from streams.errors import NotFound, StreamsError
 from streams.finder import BoundedLog
 from streams.journal import replay_journal
@@ -59,6 +59,7 @@ class Comparison:
     losses: dict[tuple[str, str], Paired]
     dead_letters_before: int = 0  # of this flow, since the beginning
     dead_letters_after: int = 0
+    dead_letters_cut: int = 0  # partitions of which retention has left not all that were before
     codes: Counter[str] = field(default_factory=Counter)  # transactions by the code that ran
 
 
@@ -67,17 +68,21 @@ def compare(
     log: BoundedLog,
     partitions: int,
     *,
+    registered: Registered,
     since_ms: int = 0,
     may_see: frozenset[str] = frozenset(),
     progress: Callable[[int], None] = lambda at_ms: None,
+    check: Callable[[], None] = lambda: None,
     told: Told | None = None,
 ) -> Comparison:
     """Run a changed flow on what its journal says was taken, and compare what it writes with what
     is there.
 
     `told` hears of every record that is not the same, without what is neither public nor in
-    `may_see`; `progress` hears of the time (ms) that was reached. InputGone if the input is not
-    there any more; Unpaired; BadLoss.
+    `may_see`; `registered` gives the ids of the schemas that a topic without namespace has, whose
+    marks count. `progress` hears of the time (ms) that was reached; `check` is called where time
+    goes by without progress, and may raise. InputGone if the input is not there any more; Unpaired;
+    BadLoss.
     """
     named = {stream_of(c).topic: c for c in plan.flow.written}
     topics = {plan.topic(name): named[name] for name in plan.flow.derived}
@@ -86,7 +91,8 @@ def compare(
     }
     found = Comparison({name: StreamChange() for name in plan.flow.derived}, losses)
     dead_letter = plan.topic(plan.flow.dead_letter)
-    sight = Sight(plan.registry, masks_of(outline(Topology({plan.flow.name: plan.flow})), may_see))
+    masks = masks_of(outline(Topology({plan.flow.name: plan.flow})), may_see)
+    sight = Sight(plan.registry, masks, registered)
     for partition in range(partitions):
         pairs = {}
         for topic, record in topics.items():
@@ -102,18 +108,27 @@ def compare(
             progress(entry.time_ms)
         for waiting in pairs.values():
             waiting.close()
-        found.dead_letters_before += _letters(log, dead_letter, partition, plan.flow.name)
+        letters, cut = _letters(log, dead_letter, partition, plan.flow.name, check)
+        found.dead_letters_before += letters
+        found.dead_letters_cut += cut
     return found
 
 
-def _letters(log: BoundedLog, dead_letter: str, partition: int, flow: str) -> int:
-    """How many dead letters a flow wrote: those of a domain share a topic."""
+def _letters(
+    log: BoundedLog, dead_letter: str, partition: int, flow: str, check: Callable[[], None]
+) -> tuple[int, bool]:
+    """How many dead letters a flow wrote: those of a domain share a topic; and whether some may be
+    gone.
+    """
     try:
-        _, end = log.bounds(dead_letter, partition)
+        first, end = log.bounds(dead_letter, partition)
     except NotFound:
-        return 0
-    letters = log.records(dead_letter, partition, 0, end)
-    return sum(letter.headers.get("error.flow") == flow.encode() for letter in letters)
+        return 0, False
+    found = 0
+    for letter in log.records(dead_letter, partition, 0, end):
+        check()
+        found += letter.headers.get("error.flow") == flow.encode()
+    return found, first > 0
 
 
 def _differing(before: Side, after: Side) -> list[str]:
@@ -122,6 +137,14 @@ def _differing(before: Side, after: Side) -> list[str]:
         return []
     left, right = dict(before.record), dict(after.record)
     return [name for name in {**left, **right} if left.get(name) != right.get(name)]
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether it is a number that a float holds."""
+    try:
+        return isfinite(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 class _Tally:
@@ -183,10 +206,13 @@ class _Tally:
         try:
             value = loss.of(side.record)
         except Exception as error:  # of the flow's own function; its text may quote the record
-            raise BadLoss(f"{example} raised {type(error).__name__}; mend the loss") from error
-        if value is not None and not isfinite(value):
-            raise BadLoss(f"{example} is {value}; a finite number was expected, or None")
-        return value
+            raise BadLoss(f"{example} raised {type(error).__name__}; mend the loss") from None
+        if value is None:
+            return None
+        if not _is_finite(value):  # a text may quote the record, too
+            told = value if isinstance(value, float) else f"of type {type(value).__name__}"
+            raise BadLoss(f"{example} is {told}; a finite number was expected, or None")
+        return float(value)
 
     def _tell(self, side: Side, what: str) -> None:
         if self._told is not None:

@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from ops.backtest.seen import Sight, text_of
+from ops.backtest.seen import Sight
 from schemas.record import Record
 from streams.errors import DataError, NotFound, StreamsError
 from streams.finder import BoundedLog, number_of
@@ -19,6 +19,7 @@ from streams.journal import Tape
 from streams.merge import Stored
 from streams.plan import Plan
 from streams.processor import RecordClass
+from streams.sensitivity import reason_of
 from streams.topology import stream_of
 
 NOTHING_LEFT_MS = 1 << 62  # later than any record
@@ -136,10 +137,10 @@ class Pairs:
             record = self._codec.decode(stored.value)
         except DataError as error:
             place = f"{self._topic}[{self._partition}]"
-            told = text_of(error, self._sight.masks(self._topic, stored))
+            told = reason_of(error, *self._sight.masks(self._topic, stored))
             if stored.offset < 0:
-                raise Unpaired(f"what the change writes to {place} is no record: {told}") from error
-            raise Unpaired(f"{place}@{stored.offset} is no record: {told}") from error
+                raise Unpaired(f"what the change writes to {place} is no record: {told}") from None
+            raise Unpaired(f"{place}@{stored.offset} is no record: {told}") from None
         return Side(None if stored.offset < 0 else number_of(stored), stored, record)
 
     def _at_ms(self, side: Side) -> int:

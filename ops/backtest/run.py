@@ -22,6 +22,7 @@ def backtest(
     since_ms: int = 0,
     sensitive: bool = False,
     progress: Callable[[int], None] = lambda at_ms: None,
+    check: Callable[[], None] = lambda: None,
     told: Told | None = None,
 ) -> Comparison:
     """Run a flow, changed or not, on the input that it really took, and compare what it writes with
@@ -34,8 +35,21 @@ def backtest(
     partitions = connection.cluster.partitions().get(plan.topic(flow.journal), 0)
     with closing(connection.cluster.log()) as log:
         found = compare(
-            plan, log, partitions, since_ms=since_ms, may_see=seen, progress=progress, told=told
+            plan,
+            log,
+            partitions,
+            registered=lambda topic: _ids(connection, f"{plan.topic(topic)}-value"),
+            since_ms=since_ms,
+            may_see=seen,
+            progress=progress,
+            check=check,
+            told=told,
         )
     if not found.codes:
         raise CannotVerify(f"{flow.name} has not run yet: its journal is empty, or not there")
     return found
+
+
+def _ids(connection: Connection, subject: str) -> list[int]:
+    """Of the schemas that a subject has in the registry."""
+    return [schema_id for _, schema_id, _ in connection.registry.versions(subject)]

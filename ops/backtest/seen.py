@@ -4,35 +4,41 @@ everybody else shows them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Any
 
 from schemas.record import Record
-from streams.codec import Registry, any_writer
+from streams.codec import MAGIC, Registry, any_writer
 from streams.dead_letter import schema_id_of
 from streams.errors import DataError
 from streams.masking import Mask, Masks, hidden, strictest
 from streams.merge import Stored
-from streams.sensitivity import safe_text
+
+Registered = Callable[[str], Iterable[int]]
 
 
 class Sight:
-    """Hides what masks hide. Where both sides of a record are shown, the stricter of the schemas
-    counts by which they were written: a change must not make public what was written as private.
+    """Hides what masks hide. The strictest schema counts, of those by which both sides of a record
+    were written and those that its topic has in the registry: a change must not make public what
+    was written as private, not even in a record that only the change writes. `registered` gives
+    the ids of those that a topic has.
     """
 
-    def __init__(self, registry: Registry, masks: Masks) -> None:
+    def __init__(self, registry: Registry, masks: Masks, registered: Registered) -> None:
         self._registry = registry
         self._masks = masks
+        self._registered = registered
+        self._heads: dict[str, list[bytes]] = {}
         self._writers: dict[bytes, Any] = {}
 
     def masks(self, topic: str, *sides: Stored) -> list[Mask]:
         """What is hidden of records that were written so."""
-        return [
-            self._masks.of(topic, {}, schema_id_of(side.value), self._writer(side.value))
-            for side in sides
-        ]
+        if topic not in self._heads:
+            ids = self._registered(topic)
+            self._heads[topic] = [MAGIC + number.to_bytes(4, "big") for number in ids]
+        values = [*(side.value for side in sides), *self._heads[topic]]
+        return [self._masks.of(topic, {}, schema_id_of(v), self._writer(v)) for v in values]
 
     def _writer(self, value: bytes | None) -> Any:
         """The schema of a value, asked for once; None of what cannot be decoded."""
@@ -59,11 +65,6 @@ def fields_of(record: Record, masks: Iterable[Mask]) -> dict[str, Any]:
     for mask in masks:
         value = mask.value(value)
     return {name: plain(one) for name, one in value.items()}
-
-
-def text_of(error: DataError, masks: Iterable[Mask]) -> str:
-    """What is wrong with a record: its code, and a text that may quote it."""
-    return f"{error.code}: {safe_text(error, [m.raw for m in masks if m.raw is not None])}"
 
 
 def plain(value: Any) -> Any:

@@ -120,6 +120,7 @@ def _compared(
             since_ms=since_ms,
             sensitive=sensitive,
             progress=progress,
+            check=interrupt.check,
             told=told,
         )
 
@@ -147,6 +148,11 @@ def _remarks(found: Comparison, flow: Flow, called: str | None) -> None:
     if found.dead_letters_before or found.dead_letters_after:
         after, before = found.dead_letters_after, found.dead_letters_before
         say(f"dead letters: {after:,} with the change, {before:,} as it ran")
+    if cut := found.dead_letters_cut:
+        say(
+            f"of {cut:,} partitions the oldest dead letters are gone: those with the change are of "
+            "the whole run, those as it ran are what retention has left"
+        )
     if not any(c.same + c.changed + c.added + c.removed for c in found.streams.values()):
         say("nothing was compared: no record is of that time or later")
 
@@ -173,7 +179,11 @@ def _document(found: Comparison, flow: Flow) -> dict[str, Any]:
             }
             for (stream, name), loss in found.losses.items()
         ],
-        "dead_letters": {"before": found.dead_letters_before, "after": found.dead_letters_after},
+        "dead_letters": {
+            "before": found.dead_letters_before,
+            "after": found.dead_letters_after,
+            "cut": found.dead_letters_cut,
+        },
     }
 
 

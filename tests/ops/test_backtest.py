@@ -11,6 +11,7 @@ from ops.backtest import pairs
 from ops.backtest.compare import BadLoss, Comparison, StreamChange, compare
 from ops.backtest.paired import DAY_MS, Paired
 from ops.backtest.pairs import Unpaired
+from ops.commands.backtest import _remarks
 from schemas.record import Record, Stream, field
 from streams.codec import MemoryRegistry
 from streams.driver import Driver
@@ -61,8 +62,15 @@ def backtest(done: Driver, *processors: Any, losses: tuple[Loss, ...] = (), **op
     flow = replace(done.flow, processors=processors, losses=losses)
     told: list[dict[str, Any]] = []
     plan = Plan(flow, ScratchRegistry(done.plan.registry), keys=KEYS)
+    options.setdefault("registered", lambda topic: ids(done, f"{topic}-value"))
     found: Comparison = compare(plan, done, 1, told=told.append, **options)
     return found, told
+
+
+def ids(done: Driver, subject: str) -> list[int]:
+    """Of the schemas that a subject has in the registry."""
+    schemas = done.plan.registry._schemas  # type: ignore[attr-defined]
+    return [number for number, (owner, _) in enumerate(schemas, 1) if owner == subject]
 
 
 def same(found: Comparison) -> dict[str, int]:
@@ -151,6 +159,25 @@ def test_dead_letters_that_are_there_are_no_news() -> None:
     done.publish_raw("toy.dead_letter", b"x", b"", **{"error.flow": b"another"})
     found, _ = backtest(done, sort, learner())
     assert (found.dead_letters_before, found.dead_letters_after) == (1, 1)
+    assert found.dead_letters_cut == 0
+
+
+def test_dead_letters_that_retention_has_cut_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    done = ran(5, -1, None)
+    bounds = done.bounds
+    done.bounds = lambda t, p: (1, 1) if t == "toy.dead_letter" else bounds(t, p)  # type: ignore[method-assign]
+    found, _ = backtest(done, sort, learner())
+    assert found.dead_letters_cut == 1
+    _remarks(found, done.flow, None)
+    assert "of 1 partitions the oldest dead letters are gone" in capsys.readouterr().err
+
+
+def test_counting_of_dead_letters_can_be_interrupted() -> None:
+    def check() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backtest(ran(5, -1, None), sort, learner(), check=check)
 
 
 def test_stream_that_is_not_in_the_registry_is_compared_too() -> None:
@@ -250,8 +277,10 @@ def test_log_that_has_ended_is_asked_once_more_at_the_close() -> None:
 def test_value_that_cannot_be_decoded_is_named() -> None:
     done = ran(5, None)
     done.logs[(GUESS, 0)][0] = done.logs[(GUESS, 0)][0]._replace(value=b"\0")
-    with pytest.raises(Unpaired, match=r"toy.prediction.guess\[0\]@0 is no record: WIRE_FORMAT: "):
+    wanted = r"toy.prediction.guess\[0\]@0 is no record: WIRE_FORMAT: "
+    with pytest.raises(Unpaired, match=wanted) as told:
         backtest(done, sort, learner())
+    assert (told.value.__cause__, told.value.__suppress_context__) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -259,12 +288,16 @@ def test_value_that_cannot_be_decoded_is_named() -> None:
     [
         (lambda guess: float("nan"), r"\[0\]#0, as it was written, is nan; a finite number"),
         (lambda guess: 1 / (guess.answer - 10), r"#0, after the change, raised ZeroDivisionError"),
+        (lambda guess: f"{guess.key} is bad", r"#0, as it was written, is of type str; a finite"),
+        (lambda guess: 10**400, r"#0, as it was written, is of type int; a finite number"),
     ],
 )
 def test_loss_that_is_no_number_is_told(loss: Any, error: str) -> None:
     losses = (Loss("odd", Guess, loss),)
-    with pytest.raises(BadLoss, match=rf"'odd' of toy.prediction.guess.*{error}"):
+    with pytest.raises(BadLoss, match=rf"'odd' of toy.prediction.guess.*{error}") as told:
         backtest(ran(5, None), sort, learner(learn=doubled), losses=losses)
+    assert told.value.__cause__ is None
+    assert told.value.__suppress_context__ == (told.value.__context__ is not None)
 
 
 def test_input_that_is_gone_is_told() -> None:
@@ -301,12 +334,13 @@ def public() -> Any:
     return Count
 
 
-def counting(visits: Any, record: Any = Count) -> Any:
-    """A clinic that counts otherwise: `visits` of those before."""
+def counting(visits: Any, record: Any = Count, later_ms: int = 0) -> Any:
+    """A clinic that counts otherwise, or later: `visits` of those before."""
 
     def count(state: Visits | None, visit: Visit) -> tuple[Visits, list[Any]]:
         known = 1 if state is None else state.visits + 1
-        said = record.model_construct(person=visit.person, at_ms=visit.at_ms, visits=visits(known))
+        at_ms = visit.at_ms + later_ms
+        said = record.model_construct(person=visit.person, at_ms=at_ms, visits=visits(known))
         return Visits(person=visit.person, visits=known), [said] if said.visits is not None else []
 
     return replace(counts, function=count, writes=(record,))
@@ -345,6 +379,20 @@ def test_change_of_what_is_private_is_told_to_whoever_may_see() -> None:
     assert one["fields"] == {"person": ["‹personal›", "‹personal›"]}
 
 
+def test_record_that_only_the_change_writes_is_as_private_as_its_stream_was() -> None:
+    done = visited(counts, "ada")
+    registered = dict.fromkeys((COUNT,), ids(done, f"{COUNT}-value"))
+    done.plan.registry.schema_id = _unregistered  # type: ignore[attr-defined]
+    changed = counting(lambda known: known, public(), later_ms=5)
+    _, told = backtest(done, changed, registered=registered.__getitem__)
+    assert told[1] == {
+        **{"topic": COUNT, "what": "added", "id": None, "key": "‹personal›", "at_ms": 5},
+        "fields": {"person": "‹personal›", "at_ms": 5, "visits": 1},
+    }
+    assert "ada" not in json.dumps(told)
+
+
 def test_error_does_not_quote_what_is_private() -> None:
-    with pytest.raises(Unpaired, match="no record: OUT_OF_BOUNDS: ‹personal›"):
+    with pytest.raises(Unpaired, match="no record: OUT_OF_BOUNDS: ‹personal›") as told:
         backtest(visited(counts, "ada"), counting(lambda known: 0))
+    assert (told.value.__cause__, told.value.__suppress_context__) == (None, True)

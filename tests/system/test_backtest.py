@@ -76,7 +76,7 @@ def test_change_is_told_without_what_is_private(start: Callable[..., Any], tmp_p
     counted = {name: found["streams"][COUNT][name] for name in ("same", "changed", "removed")}
     assert counted == {"same": 0, "changed": 1, "removed": 3}
     assert found["streams"][CROWD]["added"] == 1
-    assert found["dead_letters"] == {"before": 1, "after": 2}
+    assert found["dead_letters"] == {"before": 1, "after": 2, "cut": 0}
     assert "dead letters: 2 with the change, 1 as it ran\n" in error
     told = [json.loads(line) for line in path.read_text().splitlines()]
     assert {one["key"] for one in told} == {"‹personal›"}
@@ -87,6 +87,13 @@ def test_change_is_told_without_what_is_private(start: Callable[..., Any], tmp_p
     assert {one["fields"]["person"] for one in told if one["what"] == "removed"} == {"‹personal›"}
     for hidden in ("ada", "eva"):
         assert hidden not in path.read_text() + out + error
+
+    code, out, error = backtest("bare")
+    assert code == 0, error
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    added = [one for one in told if one["what"] == "added"]
+    assert (len(added), {one["key"] for one in added}) == (4, {"‹personal›"})
+    assert {one["fields"]["person"] for one in told} == {"‹personal›"}
 
     code, out, error = backtest("crowd", "--sensitive", DOA_MAY_SEE="personal")
     assert code == 0, error
