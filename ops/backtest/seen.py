@@ -5,9 +5,9 @@ everybody else shows them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import isfinite
 from typing import Any
 
+from ops.output import in_json
 from schemas.record import Record
 from streams.codec import MAGIC, Registry, any_writer
 from streams.dead_letter import schema_id_of
@@ -64,19 +64,5 @@ def fields_of(record: Record, masks: Iterable[Mask]) -> dict[str, Any]:
     value = record.model_dump()
     for mask in masks:
         value = mask.value(value)
-    return {name: plain(one) for name, one in value.items()}
-
-
-def plain(value: Any) -> Any:
-    """A value in the words of JSON, which has none for bytes, nor for what is no number.
-
-    >>> plain({"payload": b"ab", "shares": [0.5, float("nan")]})
-    {'payload': '6162', 'shares': [0.5, 'nan']}
-    """
-    if isinstance(value, dict):
-        return {name: plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value) if isinstance(value, float) and not isfinite(value) else value
+    found: dict[str, Any] = in_json(value)
+    return found
