@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,12 @@ def whole(path: Path) -> Iterator[Path]:
     with _part(path) as part:
         if path.is_file():
             part.touch()
-            shutil.copymode(path, part)
+            part.chmod(path.stat().st_mode & 0o777 | stat.S_IWUSR)
         elif path.exists():
             raise NotWritten(f"{path} cannot be written: it is no file")
         yield part
+        if path.is_file():
+            shutil.copymode(path, part)
         part.replace(path)
 
 

@@ -2,12 +2,12 @@
 instead, as `‹personal›`.
 
 How sensitive a field is stands in the record's class, and in the schema that its writer registered:
-the stricter of both counts, so a foreign producer need not mark what we do. Of a declared stream, a
-field that the class does not know is `undeclared`, and is hidden, too; so is what was written by a
-schema that cannot be had, and of a topic that nobody declares what no schema tells of: a key
-without a value, bytes that are no record, keys of state. Where anything is hidden, so are the raw
-bytes, and all headers and texts that may quote them. What a processor says of a record may come
-from any that its flow reads.
+the strictest of both, and of the branches of a union, counts, so a foreign producer need not mark
+what we do. Of a declared stream, a field that the class does not know is `undeclared`, and is
+hidden, too; so is what was written by a schema that cannot be had, and of a topic that nobody
+declares what no schema tells of: a key without a value, bytes that are no record, keys of state.
+Where anything is hidden, so are the raw bytes, and all headers and texts that may quote them. What
+a processor says of a record may come from any that its flow reads.
 
 This keeps values off screens, out of pipes and out of notebooks. It is no lock: who may read a
 topic is for Kafka to say.

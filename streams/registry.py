@@ -177,6 +177,8 @@ class ConfluentRegistry:
             if error.http_status_code == NOT_FOUND:
                 return []
             raise RegistryError(f"{subject}: {error}") from error
+        except Exception as error:
+            raise RegistryError(f"the registry at {self.url} does not answer: {error}") from error
         return [
             (one.version or 0, one.schema_id or 0, json.loads(one.schema.schema_str or "null"))
             for one in found

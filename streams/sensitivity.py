@@ -2,8 +2,8 @@
 
 What is wrong with a record is often said by quoting it: a field that is too long, a key that
 belongs elsewhere. Such a text is made safe here, and nowhere else, before anybody hears of it: by
-`reason_of` where there is a mask, by `safe_text` where there is none. A dead letter keeps the whole
-text, and its mask hides it.
+`reason_of` (with its code) or `masked_text` where there is a mask, by `safe_text` where there is
+none. A dead letter keeps the whole text, and its mask hides it.
 """
 
 from __future__ import annotations

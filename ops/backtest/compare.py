@@ -107,7 +107,7 @@ def compare(
                 found.dead_letters_after += topic == dead_letter
             progress(entry.time_ms)
         for waiting in pairs.values():
-            waiting.close()
+            waiting.close(check)
         letters, cut = _letters(log, dead_letter, partition, plan.flow.name, check)
         found.dead_letters_before += letters
         found.dead_letters_cut += cut

@@ -100,11 +100,12 @@ class Pairs:
             if before is not None:
                 self._put(before, self._before, self._after)
 
-    def close(self) -> None:
+    def close(self, check: Callable[[], None]) -> None:
         """Take the rest of what was written; what waits still has no counterpart. What was written
-        since the beginning may be of a transaction that was not taken again.
+        since the beginning may be of a transaction that was not taken again. `check` may raise.
         """
         while (before := self._next_before()) is not None:
+            check()
             self._put(before, self._before, self._after)
         for side in (s for sides in self._before.values() for s in sides):
             if side.stored.offset < self._end:

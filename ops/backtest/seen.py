@@ -29,16 +29,16 @@ class Sight:
         self._registry = registry
         self._masks = masks
         self._registered = registered
-        self._heads: dict[str, list[bytes]] = {}
+        self._known: dict[str, list[tuple[int | None, Any]]] = {}  # by topic: ids and schemas
         self._writers: dict[bytes, Any] = {}
 
     def masks(self, topic: str, *sides: Stored) -> list[Mask]:
         """What is hidden of records that were written so."""
-        if topic not in self._heads:
-            ids = self._registered(topic)
-            self._heads[topic] = [MAGIC + number.to_bytes(4, "big") for number in ids]
-        values = [*(side.value for side in sides), *self._heads[topic]]
-        return [self._masks.of(topic, {}, schema_id_of(v), self._writer(v)) for v in values]
+        if topic not in self._known:
+            heads = (MAGIC + number.to_bytes(4, "big") for number in self._registered(topic))
+            self._known[topic] = [(schema_id_of(head), self._writer(head)) for head in heads]
+        wrote = [(schema_id_of(side.value), self._writer(side.value)) for side in sides]
+        return [self._masks.of(topic, {}, *one) for one in (*wrote, *self._known[topic])]
 
     def _writer(self, value: bytes | None) -> Any:
         """The schema of a value, asked for once; None of what cannot be decoded."""

@@ -36,7 +36,7 @@ TABLE_FUNCTIONS = {"unnest", "range", "generate_series", "json_each", "json_tree
 UNTOLD = {  # Arrow has no such types: it would say something else
     "uhugeint", "bignum", "bit", "variant", "time with time zone", "union",
 }  # fmt: skip
-NESTED = {"struct", "list", "array", "map"}
+NESTED = {"struct", "tuple", "list", "array", "map"}
 FORBIDDEN = {"current_setting", "getenv", "getvariable", "write_log", "sleep_ms"}
 
 

@@ -172,14 +172,6 @@ def test_dead_letters_that_retention_has_cut_are_told(capsys: pytest.CaptureFixt
     assert "of 1 partitions the oldest dead letters are gone" in capsys.readouterr().err
 
 
-def test_counting_of_dead_letters_can_be_interrupted() -> None:
-    def check() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        backtest(ran(5, -1, None), sort, learner(), check=check)
-
-
 def test_stream_that_is_not_in_the_registry_is_compared_too() -> None:
     done = ran(5, None)
     done.plan.registry.schema_id = _unregistered  # type: ignore[attr-defined]
@@ -272,6 +264,16 @@ def test_log_that_has_ended_is_asked_once_more_at_the_close() -> None:
     done.records = records_of  # type: ignore[method-assign, assignment]
     assert backtest(done, sort, learner())[0].streams[GUESS] == StreamChange(same=1, added=2)
     assert asked.count(GUESS) == 3  # its record, its end, the close
+
+
+def test_a_look_is_taken_at_what_is_left_of_a_log_and_at_each_dead_letter() -> None:
+    def looks(*given: int | None, function: Any = sort) -> int:
+        looked: list[None] = []
+        backtest(ran(5, *given), function, learner(), check=lambda: looked.append(None))
+        return len(looked)
+
+    assert looks(-1, None) == looks(None) + 1
+    assert looks(None, None, function=choosy) > looks(None, None)  # the change writes less
 
 
 def test_value_that_cannot_be_decoded_is_named() -> None:

@@ -215,6 +215,8 @@ def test_type_may_name_anything(connection: Connection, query: str, kind: str, t
         ("{'a': map {1: '10:00:00+01'::timetz}}", "TIME WITH TIME ZONE"),
         ("[1::bignum]::bignum[1]", "BIGNUM"),
         ("[union_value(one := 1)]", "UNION"),
+        ("row(1, '1'::bit)", "BIT"),
+        ("[row(1::bignum)]", "BIGNUM"),
         ("1::variant", "VARIANT"),
     ],
 )

@@ -82,6 +82,12 @@ def test_memory_that_cannot_be_read_is_an_error(tmp_path: Path, content: str) ->
         recall(tmp_path)
 
 
+def test_memory_that_the_system_does_not_give_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").mkdir()
+    with pytest.raises(ForeignData, match=r"stack.json cannot be read: Is a directory"):
+        recall(tmp_path)
+
+
 def test_data_without_memory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "kafka" / "data").mkdir(parents=True)
     with pytest.raises(ForeignData, match="missing beside its data"):

@@ -128,3 +128,7 @@ def test_replaced_file_is_open_to_those_who_could_read_the_old_one(tmp_path: Pat
         assert part.stat().st_mode & 0o777 == 0o600, "before anything is written"
         part.write_text("after")
     assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o444)
+    with whole(path) as part:
+        assert part.stat().st_mode & 0o777 == 0o644, "or only root could write it"
+    assert path.stat().st_mode & 0o777 == 0o444
