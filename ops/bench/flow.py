@@ -29,7 +29,8 @@ from streams.topology import Flow, Topology
 NAMESPACE = "bench"
 POLL_S = 1.0  # each look costs the broker time that the worker would have
 TURNS = 160  # so many that the worker, while it is suspended, is missed by nobody
-PATIENT = {  # the worker is suspended for seconds at a time
+PATIENT = {  # the worker is suspended now and then, which its transactions count as time
+    "DOA_BATCH_MS_MAX": "4000",
     "DOA_SESSION_TIMEOUT_MS": "60000",
     "DOA_TRANSACTION_TIMEOUT_MS": "60000",
 }
