@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
 from typing import Any
 
@@ -16,13 +16,20 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-OUTPUT = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="How to print the result.",
-)
+Command = Callable[..., Any]
+
+
+def _output(*ways: str) -> Callable[[Command], Command]:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(ways),
+        default=ways[0],
+        help="How to print the result.",
+    )
+
+
+OUTPUT, OUTPUT_OR_CSV = _output("table", "json"), _output("table", "json", "csv")
 
 
 def console() -> Console:

@@ -180,7 +180,7 @@ class _Tally:
             masks = self._sight.masks(self._topic, before.stored, after.stored)
             said, says = fields_of(before.record, masks), fields_of(after.record, masks)
             pairs = {name: [said.get(name), says.get(name)] for name in names}
-            self._told(self._document(before, "changed", masks, pairs))
+            self._told(self._document(before, "changed", masks, said, pairs))
 
     def added(self, after: Side) -> None:
         """Only the change writes it: it lies nowhere, and has no id that could be traced."""
@@ -217,17 +217,23 @@ class _Tally:
     def _tell(self, side: Side, what: str) -> None:
         if self._told is not None:
             masks = self._sight.masks(self._topic, side.stored)
-            self._told(self._document(side, what, masks, fields_of(side.record, masks)))
+            said = fields_of(side.record, masks)
+            self._told(self._document(side, what, masks, said, said))
 
     def _document(
-        self, side: Side, what: str, masks: list[Mask], fields: dict[str, Any]
+        self,
+        side: Side,
+        what: str,
+        masks: list[Mask],
+        said: dict[str, Any],
+        fields: dict[str, Any],
     ) -> dict[str, Any]:
         return {
             "topic": self._topic,
             "what": what,
             "id": None if what == "added" else self._id(side),
             "key": key_of(side.stored, masks),
-            "at_ms": fields_of(side.record, masks)[self._event_time],
+            "at_ms": said[self._event_time],
             "fields": fields,
         }
 

@@ -9,6 +9,7 @@ import click
 from rich.progress import Progress
 
 from ops.complete import topics
+from ops.conditions import WHERE
 from ops.export.point_in_time import Finding, check, questions_of
 from ops.export.where import where_of
 from ops.export.write import check_target, export, manifest_of
@@ -25,13 +26,7 @@ from ops.sensitive import SENSITIVE, told_hidden
 )
 @click.option("--to", "end", default=None, help="end, @TIME or an offset, not included. [end]")
 @click.option("--as-of", metavar="TIME", help="Only what had been appended before: --to @TIME.")
-@click.option(
-    "--where",
-    "conditions",
-    multiple=True,
-    metavar="EXPRESSION",
-    help="Only records for which this holds, in CEL; all must, if several.",
-)
+@WHERE
 @click.option("--columns", help="These only, separated by commas, in this order.")
 @SENSITIVE
 @click.option(

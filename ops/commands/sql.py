@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ops.connect import connect, home_of
 from ops.outlined import outlined
-from ops.output import plain, print_json, print_table, progress_bars, say
+from ops.output import OUTPUT_OR_CSV, plain, print_json, print_table, progress_bars, say
 from ops.query.run import Answer, Asked, Limits, run
 from ops.query.snapshots import Snapshot
 from ops.sensitive import SENSITIVE, may_see, told_hidden
@@ -55,13 +55,7 @@ CELL_MAX = 60  # characters of a cell of a table; JSON and CSV hold all
     show_default=True,
 )
 @click.option("--threads", type=click.IntRange(1, 64), default=DEFAULT.threads, show_default=True)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    help="How to print the result.",
-)
+@OUTPUT_OR_CSV
 @click.pass_obj
 def sql(
     packages: tuple[str, ...],

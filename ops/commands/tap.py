@@ -11,10 +11,11 @@ from itertools import islice
 import click
 
 from ops.complete import topics
+from ops.conditions import WHERE
 from ops.connect import connect, home_of
 from ops.interrupt import Interrupt
 from ops.outlined import outlined
-from ops.output import say
+from ops.output import OUTPUT_OR_CSV, say
 from ops.rate_cap import RateCap
 from ops.sensitive import SENSITIVE, may_see
 from ops.tapped import printer
@@ -44,13 +45,7 @@ SHOWN, NOT_MATCHED, NOT_TOLD, NOT_SHOWN, UNDECODABLE = (
     help="beginning, end, -N (the last N), @TIME, or the id of a record. [end]",
 )
 @click.option("-n", "--limit", type=click.IntRange(1), help="Stop after so many records.")
-@click.option(
-    "--where",
-    "conditions",
-    multiple=True,
-    metavar="EXPRESSION",
-    help="Only records for which this holds, in CEL; all must, if several.",
-)
+@WHERE
 @click.option(
     "--columns", help="What to show beside id and key: fields, headers.NAME, …, with commas."
 )
@@ -66,13 +61,7 @@ SHOWN, NOT_MATCHED, NOT_TOLD, NOT_SHOWN, UNDECODABLE = (
     "follows, else 0]",
 )
 @SENSITIVE
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    help="How to print the records.",
-)
+@OUTPUT_OR_CSV
 @click.pass_obj
 def tap_command(
     packages: tuple[str, ...],
