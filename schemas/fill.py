@@ -26,13 +26,8 @@ Fill = Callable[[Any, dict[str, Any]], bool]
 _TEXTS: dict[str, tuple[set[str], Callable[[str], None]]] = {}
 Model = type[pydantic.BaseModel]
 
-SETTERS: dict[str, Any] = {  # past pydantic's own, which would look at what was checked
-    "set_fields": vars(pydantic.BaseModel)["__dict__"].__set__,
-    "set_names": vars(pydantic.BaseModel)["__pydantic_fields_set__"].__set__,
-    "set_extra": vars(pydantic.BaseModel)["__pydantic_extra__"].__set__,
-    "set_private": vars(pydantic.BaseModel)["__pydantic_private__"].__set__,
-}
-SET = ["set_names(r, named)", "set_extra(r, None)", "set_private(r, None)"]
+# Past pydantic's own, which would look at what was checked.
+SET_FIELDS: Callable[[Any, dict[str, Any]], None] = vars(pydantic.BaseModel)["__dict__"].__set__
 
 
 class Unknown(Exception):
@@ -58,7 +53,7 @@ def first_fill(model: Model) -> Fill:
 
 def compile_fill(model: Model) -> Fill:
     """A function that gives a new record these fields, or returns False and leaves it as it was."""
-    names: dict[str, Any] = {**SETTERS, "named": set(model.model_fields)}
+    names: dict[str, Any] = {"set_fields": SET_FIELDS}
     lines = ["def fill(r: Any, d: dict[str, Any]) -> bool:"]
     lines += [f"    if len(d) != {len(model.model_fields)}: return False", "    try:"]
     try:
@@ -73,7 +68,7 @@ def compile_fill(model: Model) -> Fill:
     except Unknown:
         return refuse
     items = ", ".join(f"{name!r}: v{n}" for n, name in enumerate(model.model_fields))
-    lines += [f"        {line}" for line in (f"set_fields(r, {{{items}}})", *SET)]
+    lines += [f"        set_fields(r, {{{items}}})"]
     lines += ["    except Exception:", "        return False", "    return True"]
     made: Fill = build("fill", lines, names)
     return made

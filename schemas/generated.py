@@ -1,5 +1,5 @@
 """Functions whose text is generated, one for each record class: Python runs it, or the C that
-`doa compile` has made of the same text.
+`doa compile` has made of its like.
 
 A text is the same whenever its class is; what else a function needs is given to it by name. So it
 is found again by its digest, and a class that was edited since is run by Python.
@@ -10,32 +10,40 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 PREFIX = "doa_generated_"
-PREAMBLE = "from typing import Any\nfrom mypy_extensions import i64\n\n\n"  # of a module
+PREAMBLE = (Path(__file__).parent / "wire.py").read_text("utf-8")  # of each module
 
 texts: dict[str, str] = {}  # all that were met in this process, by the name of their module
 
 
-def build(name: str, lines: Sequence[str], given: dict[str, Any]) -> Any:
-    """The function `name` that these lines define, which may use what is given.
+def build(
+    name: str, lines: Sequence[str], given: dict[str, Any], native: Sequence[str] | None = None
+) -> Any:
+    """The function `name` that these lines define, which may use what is given. The compiler reads
+    `native` in their place, if there is any; those may also use `schemas.wire`.
 
-    The lines come from our own schemas and hold nothing that a user typed. `Any` and `i64` are
-    known to them; the type of a local variable says something to the compiler alone.
+    The lines come from our own schemas and hold nothing that a user typed. The type of a local
+    variable says something to the compiler alone.
     """
-    body = [f"{one}: {_TYPES.get(type(v), 'Any')} = given[{one!r}]" for one, v in given.items()]
-    body += [*lines, f"return {name}"]
-    text = "\n    ".join(["def make(given: dict[str, Any]) -> Any:", *body])
-    module = PREFIX + hashlib.sha256((PREAMBLE + text).encode()).hexdigest()[:16]
-    texts[module] = PREAMBLE + text
+    text = f"{PREAMBLE}\n\n{_text(name, native or lines, given)}"
+    module = PREFIX + hashlib.sha256(text.encode()).hexdigest()[:16]
+    texts[module] = text
     try:
         make = import_module(module).make
     except ImportError:
         space: dict[str, Any] = {"Any": Any, "i64": int}
-        exec(text, space)
+        exec(_text(name, lines, given), space)
         make = space["make"]
     return make(given)
+
+
+def _text(name: str, lines: Sequence[str], given: dict[str, Any]) -> str:
+    body = [f"{one}: {_TYPES.get(type(v), 'Any')} = given[{one!r}]" for one, v in given.items()]
+    head = "def make(given: dict[str, Any]) -> Any:"
+    return "\n    ".join([head, *body, *lines, f"return {name}"])
 
 
 _TYPES = {bytes: "bytes"}

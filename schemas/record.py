@@ -8,7 +8,9 @@ registry subject are all derived from it, so that nothing about a stream is said
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter, is_, methodcaller
 from typing import Any, ClassVar, Literal
 
 import pydantic
@@ -103,9 +105,18 @@ class Record(AvroBase):
     stream: ClassVar[Stream | None] = None
     _fill: ClassVar[Fill] = refuse  # takes the fields of most new records; see `schemas.fill`
 
-    # The Avro body of a record of a stream, kept by its encoder: such a record is encoded once,
+    # What pydantic keeps of each instance of a model is the same for all records of a class: they
+    # have all their fields, no others, and nothing private. So it is read from the class, and what
+    # is set is let go: `is_` takes two things and does nothing.
+    _names: ClassVar[Callable[[], set[str]]] = set
+    _nothing: ClassVar[None] = None
+    __pydantic_fields_set__ = property(methodcaller("_names"), is_)  # type: ignore[arg-type]
+    __pydantic_extra__ = property(attrgetter("_nothing"), is_)  # type: ignore[arg-type]
+    __pydantic_private__ = property(attrgetter("_nothing"), is_)  # type: ignore[arg-type]
+
+    # The value of a record of a stream, kept by its codec: such a record is encoded once,
     # though it may also stand in others (a feature in an example) and in what is remembered.
-    __slots__ = ("_body",)
+    __slots__ = ("_value",)
 
     def __init__(self, /, **fields: Any) -> None:
         if not self.__class__._fill(self, fields):
@@ -117,6 +128,12 @@ class Record(AvroBase):
         super().__init_subclass__(**kwargs)
         cls.stream = stream
         cls._fill = first_fill(cls)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        if names := ", ".join(cls.__private_attributes__):
+            raise TypeError(f"{cls.__name__}: {names}: a record holds its fields, which are public")
+        cls._names = set(cls.model_fields).copy  # a set of its own for whoever asks
 
 
 class State(Record):

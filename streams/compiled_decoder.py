@@ -18,15 +18,18 @@ from itertools import groupby
 from struct import Struct
 from typing import Any
 
-from schemas.fill import INLINE, SET, SETTERS, Unknown, checker, checks_more, limits, within
+from schemas.fill import INLINE, SET_FIELDS, Unknown, checker, checks_more, limits, within
 from schemas.generated import build
 from schemas.record import Record
-from streams.compiled_encoder import KEEP_BODY
+from streams.compiled_encoder import KEEP_VALUE
+from streams.encoder_expressions import HEAD
+from streams.encoder_statements import indented
 from streams.varint import GOES_ON, read_varint
 
 KNOWN_MAX = 32_768  # texts of one field, or instants, that are remembered
 WIDE_MIN = 1 << 62  # a bound no smaller may not fit into a machine's integer
 SIX_BYTES_MIN = 1 << 39  # a number no smaller takes six bytes, or more
+_DOUBLE = Struct("<d")
 
 Decode = Callable[[bytes], Any]
 
@@ -54,63 +57,100 @@ def compile_decoder(record: type[Record], schema: dict[str, Any], prefix: bytes)
         "long": _long,
         "instants": {},
         "instant": _instant,
+        "double": _double,
         "new": object.__new__,
         "record": record,
-        **SETTERS,
-        "named": set(record.model_fields),  # shared: a copy of a record copies it
-        "keep": KEEP_BODY,
+        "set_fields": SET_FIELDS,
+        "keep": KEEP_VALUE,
     }
-    lines = ["b: i64", "end: i64", "at: i64 = 5", "if not value.startswith(head): raise Unlike"]
+
+    def lines(native: bool) -> list[str]:
+        fields = _Text(native, names).fields(record, schema)
+        items = ", ".join(f"{f['name']!r}: v{n}" for n, f in enumerate(schema["fields"]))
+        body = [
+            f"at: i64 = {HEAD}",
+            "end: i64",
+            "b: i64",
+            "if not value.startswith(head): raise Unlike",
+            *fields,
+            "if at != len(value): raise Unlike",
+            "r = new(record)",
+            f"set_fields(r, {{{items}}})",
+            "keep(r, value)",
+            "return r",
+        ]
+        return ["def decode(value: bytes) -> Any:", *indented(body)]
+
     try:
+        plain, native = lines(False), lines(True)
+    except (KeyError, Unknown):
+        return None  # a type, or a bound, that only the slow way knows
+    decode: Decode = build("decode", plain, names, native)
+    return decode
+
+
+class _Text:
+    """The lines that read fields, each into the variable `v` and its number, and leave `at` behind
+    them; KeyError for a type that is not plain.
+    """
+
+    def __init__(self, native: bool, names: dict[str, Any]) -> None:
+        self._native, self._names = native, names
+
+    def fields(self, record: type[Record], schema: dict[str, Any]) -> list[str]:
+        """Those of all fields."""
         fields = [
             (f"v{number}", declared["type"], record.model_fields[declared["name"]])
             for number, declared in enumerate(schema["fields"])
         ]
+        lines = []
         for doubles, group in groupby(fields, key=lambda one: one[1] == "double"):
-            if doubles:
-                lines += _doubles([(v, info) for v, _, info in group], names)
+            if doubles and not self._native:
+                lines += self._doubles([(v, info) for v, _, info in group])
             else:
-                lines += [line for v, kind, info in group for line in _field(kind, v, info, names)]
-    except (KeyError, Unknown):
-        return None  # a type, or a bound, that only the slow way knows
-    items = ", ".join(f"{f['name']!r}: v{n}" for n, f in enumerate(schema["fields"]))
-    lines += [
-        "if at != len(value): raise Unlike",
-        "r = new(record)",
-        f"set_fields(r, {{{items}}})",
-        *SET,
-        "keep(r, value[5:])",
-        "return r",
-    ]
-    body = ["def decode(value: bytes) -> Any:", *(f"    {line}" for line in lines)]
-    decode: Decode = build("decode", body, names)
-    return decode
+                lines += [line for v, kind, info in group for line in self._field(kind, v, info)]
+        return lines
 
+    def _field(self, kind: Any, v: str, info: Any) -> list[str]:
+        if not isinstance(kind, list):
+            return self._plain(kind, v, info)
+        if len(kind) != 2 or "null" not in kind:
+            raise KeyError(str(kind))
+        null = kind.index("null")
+        return [
+            f"{v}: Any",
+            "b = value[at]; at += 1",
+            f"if b == {2 * null}: {v} = None",
+            f"elif b != {2 - 2 * null}: raise Unlike",
+            "else:",
+            *indented(self._plain(kind[1 - null], f"{v}_some", info)),
+            f"    {v} = {v}_some",
+        ]
 
-def _field(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
-    """The lines that read one field into the variable `v`, and leave `at` behind it."""
-    if not isinstance(kind, list):
-        return [*_wide(v, info), *_plain(kind, v, info, names)]
-    if len(kind) != 2 or "null" not in kind:
+    def _plain(self, kind: Any, v: str, info: Any) -> list[str]:
+        """The lines that read a value of a primitive type."""
+        if isinstance(kind, dict):
+            return self._plain(kind["type"], v, info)
+        match kind:
+            case "string":
+                return self._text(v, info)
+            case "boolean":
+                return ["b = value[at]; at += 1", "if b > 1: raise Unlike", f"{v} = b == 1"]
+            case "double":
+                read = "read_double" if self._native else "double"
+                bounds = self._bounds(v, info, f"{v} - {v} == 0")
+                return [f"{v} = {read}(value, at)", "at += 8", *bounds]
+            case "int":
+                width = f"-1 << 31 <= {v} < 1 << 31"
+                return [*_wide(v, info), *self._long(v), *self._bounds(v, info, width)]
+            case "long":
+                lines = self._instant(v) if _is_instant(info) else self._long(v)
+                return [*_wide(v, info), *lines, *self._bounds(v, info, None)]
         raise KeyError(str(kind))
-    null = kind.index("null")
-    return [
-        f"{v}: Any",
-        "b = value[at]; at += 1",
-        f"if b == {2 * null}: {v} = None",
-        f"elif b != {2 - 2 * null}: raise Unlike",
-        "else:",
-        *(f"    {line}" for line in _plain(kind[1 - null], v, info, names)),
-    ]
 
-
-def _plain(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
-    """The lines that read a value of a primitive type; KeyError for any other."""
-    if isinstance(kind, dict):
-        return _plain(kind["type"], v, info, names)
-    if kind == "string":
+    def _text(self, v: str, info: Any) -> list[str]:
         texts, text = f"texts_{v}", f"text_{v}"
-        names[texts], names[text] = _texts_of(info)
+        self._names[texts], self._names[text] = _texts_of(info)
         return [
             "end = at + (value[at] >> 1) + 1",
             "part = value[at:end]",
@@ -118,34 +158,47 @@ def _plain(kind: Any, v: str, info: Any, names: dict[str, Any]) -> list[str]:
             f"if {v} is None: {v} = {text}(part)",
             "at = end",
         ]
-    if kind == "boolean":
-        return ["b = value[at]; at += 1", "if b > 1: raise Unlike", f"{v} = b == 1"]
-    if kind == "double":
-        return _doubles([(v, info)], names)
-    if kind not in ("int", "long"):
-        raise KeyError(str(kind))
-    if kind == "long" and _is_instant(info):  # an `int` is held to its width below
+
+    def _long(self, v: str) -> list[str]:
+        if self._native:
+            return [f"{v}, at = read_long(value, at)"]
+        return [
+            "b = value[at]",
+            f"if b < 128: {v} = b >> 1 ^ -(b & 1); at += 1",
+            f"else: {v}, at = long(value, at)",
+        ]
+
+    def _instant(self, v: str) -> list[str]:
+        if self._native:
+            return self._long(v)
         return [
             f"{v} = instants.get(value[at:at + 6])",
             f"if {v} is None: {v}, at = instant(value, at, instants)",
             "else: at += 6",
-            *_bounds(v, info, names, None),
         ]
-    lines = [
-        "b = value[at]",
-        "if b < 128: at += 1",
-        "else: b, at = long(value, at)",
-        f"{v} = (b >> 1) ^ -(b & 1)",
-    ]
-    width = f"-1 << 31 <= {v} < 1 << 31" if kind == "int" else None
-    return lines + _bounds(v, info, names, width)
+
+    def _doubles(self, run: list[tuple[str, Any]]) -> list[str]:
+        """The lines that unpack doubles that follow each other at once."""
+        unpack, variables = f"unpack_{len(run)}", "".join(f"{v}, " for v, _ in run)
+        self._names[unpack] = Struct(f"<{len(run)}d").unpack_from
+        checks = (self._bounds(v, info, f"{v} - {v} == 0") for v, info in run)
+        lines = [f"{variables}= {unpack}(value, at)", f"at += {8 * len(run)}"]
+        return lines + [line for check in checks for line in check]
+
+    def _bounds(self, v: str, info: Any, always: str | None) -> list[str]:
+        """The lines that hold a number to its bounds, and to a condition of its type."""
+        if {type(m).__name__ for m in info.metadata} - INLINE:
+            self._names[f"check_{v}"] = _checker(info)
+            return [f"{v} = check_{v}({v})"]
+        tests = within(v, info.metadata, always)
+        return [f"if not ({tests}): raise Unlike"] if tests else []
 
 
 def _wide(v: str, info: Any) -> list[str]:
     """What keeps the compiler from comparing `v` as a machine's integer: odd bounds."""
     bounds = [bound for bound in limits(info.metadata) if bound is not None]
     plain = all(type(bound) is int and abs(bound) < WIDE_MIN for bound in bounds)
-    return [] if plain or info.annotation is not int else [f"{v}: Any"]
+    return [] if plain else [f"{v}: Any"]
 
 
 def _is_instant(info: Any) -> bool:
@@ -154,29 +207,6 @@ def _is_instant(info: Any) -> bool:
     """
     extra = info.json_schema_extra or {}
     return extra.get("unit") == "ms" or (limits(info.metadata)[0] or 0) >= SIX_BYTES_MIN
-
-
-def _doubles(run: list[tuple[str, Any]], names: dict[str, Any]) -> list[str]:
-    """The lines that read doubles that follow each other."""
-    unpack, variables = f"unpack_{len(run)}", "".join(f"{v}, " for v, _ in run)
-    names[unpack] = Struct(f"<{len(run)}d").unpack_from
-    checks = (_bounds(v, info, names, f"{v} - {v} == 0") for v, info in run)
-    floats = ", ".join(["float"] * len(run))
-    lines = [
-        f"all_{run[0][0]}: tuple[{floats}] = {unpack}(value, at)",
-        f"{variables}= all_{run[0][0]}",
-        f"at += {8 * len(run)}",
-    ]
-    return lines + [line for check in checks for line in check]
-
-
-def _bounds(v: str, info: Any, names: dict[str, Any], always: str | None) -> list[str]:
-    """The lines that hold a number to its bounds, and to a condition of its type."""
-    if {type(m).__name__ for m in info.metadata} - INLINE:
-        names[f"check_{v}"] = _checker(info)
-        return [f"{v} = check_{v}({v})"]
-    tests = within(v, info.metadata, always)
-    return [f"if not ({tests}): raise Unlike"] if tests else []
 
 
 def _checker(info: Any) -> Callable[[Any], Any]:
@@ -206,23 +236,28 @@ def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:
 
 
 def _long(value: bytes, at: int) -> tuple[int, int]:
-    """A number that takes more than one byte, before the zigzag, and where it ends."""
-    second = value[at + 1]
-    if 0 < second < GOES_ON:
-        return value[at] + (second << 7) - GOES_ON, at + 2
-    left, end = read_varint(value, at)
-    if value[end - 1] == 0 or left >> 64:
-        raise Unlike  # longer than it need be, or than 64 bits
-    return left, end
+    """A number, and where it ends; as `schemas.wire.read_long`."""
+    first, second = value[at], value[at + 1]
+    if 0 < second < GOES_ON <= first:
+        left, end = first + (second << 7) - GOES_ON, at + 2
+    else:
+        left, end = read_varint(value, at)
+        if end > at + 1 and (value[end - 1] == 0 or left >> 64):
+            raise Unlike  # longer than it need be, or than 64 bits
+    return left >> 1 ^ -(left & 1), end
 
 
 def _instant(value: bytes, at: int, known: dict[bytes, int]) -> tuple[int, int]:
     """A number that should take six bytes, and where it ends."""
-    left, end = _long(value, at) if value[at] >= GOES_ON else (value[at], at + 1)
-    number = (left >> 1) ^ -(left & 1)
+    number, end = _long(value, at)
     if end == at + 6:
         _remember(known, value[at:end], number)
     return number, end
+
+
+def _double(value: bytes, at: int) -> float:
+    number: float = _DOUBLE.unpack_from(value, at)[0]
+    return number
 
 
 def _remember(known: dict[bytes, Any], part: bytes, found: Any) -> None:

@@ -135,7 +135,7 @@ class DeadLetters:
         if item is not None and record is item.record:
             self.of_input(item, error, processor)
             return
-        edge = self._unit.edges[record.__class__]
+        edge = self._unit.edges[type(record)]
         cause = Cause(f"{edge.name}[{self._unit.partition}]#{trigger[2]}", trigger[0])
         key = getattr(record, edge.key).encode()
         self._write(processor, key, edge.codec.encode(record), error, cause)

@@ -105,7 +105,7 @@ class FoldStep(Step):
         """
         states: list[Any] = self.blank.copy()
         touched: list[tuple[int, TableStore, str, Entry | None]] = []
-        for i, store, key_of, entries in self.touched[record.__class__]:
+        for i, store, key_of, entries in self.touched[type(record)]:
             key = key_of(record)
             if key is not None:
                 entry = entries.get(key)
@@ -121,7 +121,7 @@ class FoldStep(Step):
             known: list[tuple[TableStore, Entry]] = []
             for i, store, _, entry in touched:
                 new = after[i]
-                if new is not None and new.__class__ is not store.state:
+                if new is not None and type(new) is not store.state:
                     store.refuse(new)
                 if entry is not None:
                     known.append((store, entry))
@@ -206,7 +206,7 @@ class SingleFoldStep(FoldStep):
         state = None if entry is None else store.value_of(entry)
         try:
             after, outputs = self.function(state, record)
-            if after is not None and after.__class__ is not store.state:
+            if after is not None and type(after) is not store.state:
                 store.refuse(after)
             if outputs:
                 known = () if entry is None else ((store, entry),)
@@ -237,7 +237,7 @@ class LearnerStep(Step):
 
     def run(self, record: Record, trigger: Trigger) -> None:
         """Answer a question or learn from an example."""
-        if record.__class__ is not self.learner.examples:
+        if type(record) is not self.learner.examples:
             assert self.learner.predict is not None
             try:
                 prediction = self.learner.predict(self.model, record, self.version)

@@ -63,7 +63,7 @@ class TableStore:
         the ids of its parents with it.
         """
         value = entry.value
-        if value.__class__ is bytes:
+        if type(value) is bytes:
             value = entry.value = self.codec.decode(value)
             entry.parents = self._parents_in(entry.parents)
         return value
@@ -111,7 +111,7 @@ class TableStore:
                 continue
             entry.stored = True
             value = entry.value
-            if value.__class__ is not bytes:
+            if type(value) is not bytes:
                 value = self._encoded(key, value)
             head = varint(0 if entry.deadline is None else entry.deadline + 1)
             changes.append(

@@ -250,7 +250,7 @@ class Unit:
 
     def encoded(self, step: Step, record: Record) -> Encoded:
         """A record that a step wrote, as it can be written; else a DataError."""
-        edge = step.edges.get(record.__class__)
+        edge = step.edges.get(type(record))
         if edge is None:
             raise ProcessorFault(
                 f"{step.name} wrote a {type(record).__name__}, which it does not declare"

@@ -176,13 +176,6 @@ class Config(Record):
     name: str = field("Name.")
 
 
-class Private(Record):
-    """Has an attribute that is no field."""
-
-    name: str = field("Name.")
-    _seen: int = 0
-
-
 class After(Record):
     """Does something after it was made."""
 
@@ -246,7 +239,7 @@ class Trimmed(Record):
 @pytest.mark.parametrize(
     "model",
     [
-        *(Careful, Heir, Listing, Alias, Config, Private, After, Own, Holder, One, Short, Above),
+        *(Careful, Heir, Listing, Alias, Config, After, Own, Holder, One, Short, Above),
         *(Endless, Picky),
     ],
 )
@@ -289,3 +282,18 @@ def test_texts_are_remembered_up_to_a_limit() -> None:
     before = len(known)
     look("long" * 20)
     assert len(known) == before
+
+
+def test_record_has_no_private_attributes() -> None:
+    with pytest.raises(TypeError, match="Odd: _count: a record holds its fields, which are public"):
+
+        class Odd(Record):
+            """A class that remembers something beside its fields."""
+
+            _count: int = pydantic.PrivateAttr(default=3)
+
+
+def test_set_of_names_that_is_changed_is_nobody_elses() -> None:
+    record = Part(name="a")
+    record.model_fields_set.add("b")
+    assert record.model_fields_set == set(Part.model_fields)

@@ -32,4 +32,5 @@ def test_compiled_module_of_the_same_text_is_taken(monkeypatch: pytest.MonkeyPat
     vars(module)["make"] = lambda given: given["step"]
     monkeypatch.setitem(sys.modules, name, module)
     assert add(7) == 7
-    assert build("add", [*LINES[:-1], "    return -more"], {"step": 1})(1) == -2, "another text"
+    other = [*LINES[:-1], "    return -more"]
+    assert build("add", other, {"step": 1})(1) == -2

@@ -23,6 +23,7 @@ from streams.errors import (
     WireFormat,
 )
 from streams.topology import discover, stream_of
+from tests.streams.native import run_what_the_compiler_reads
 
 LONG_MAX = 2**63 - 1
 
@@ -98,6 +99,13 @@ def codec_of(kind: type[Record], registry: MemoryRegistry | None = None) -> Code
     return codec
 
 
+@pytest.fixture(params=["for Python", "for the compiler"])
+def text(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "for the compiler":
+        run_what_the_compiler_reads(monkeypatch)
+
+
+@pytest.mark.usefixtures("text")
 @pytest.mark.parametrize("kind", streams(), ids=lambda kind: kind.__name__)
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
