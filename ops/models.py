@@ -18,12 +18,12 @@ from schemas.internal import UnitState
 from schemas.snapshot import Snapshot
 from streams.canonical import first_difference, state_digest
 from streams.errors import BrokerError, SnapshotError, StreamsError, TopologyError
+from streams.learner_step import LearnerStep
 from streams.plan import Plan
 from streams.processor import Learner
 from streams.reader import KafkaLog
 from streams.restore import Examples, last_state, open_snapshot, refold, snapshots_of
 from streams.snapshot_log import Parts, last_two
-from streams.steps import LearnerStep
 from streams.topology import Flow, Topology, stream_of
 from streams.unit import Unit
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -17,9 +17,11 @@ from streams.errors import BrokerError, Evicted, Fenced, OutcomeUnknown
 from streams.merge import Merge, Stored
 from streams.settings import Settings
 
-new_tuple = tuple.__new__  # the same as to call the class, which is once more a call of Python
+new_tuple: Final = (
+    tuple.__new__
+)  # the same as to call the class, which is once more a call of Python
 FULL_WAIT_S = 0.01  # how long to serve a producer when its queue is full
-END = KafkaError._PARTITION_EOF
+END: Final = KafkaError._PARTITION_EOF
 FIRST = OFFSET_BEGINNING  # the first record that retention has left
 FENCED_CODES = {
     KafkaError._FENCED,

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import groupby
 from struct import Struct
-from typing import Any
+from typing import Any, Final
 
 from schemas.fill import INLINE, SET_FIELDS, Unknown, checker, checks_more, limits, within
 from schemas.generated import build
@@ -26,7 +26,7 @@ from streams.encoder_expressions import HEAD
 from streams.encoder_statements import indented
 from streams.varint import GOES_ON, read_varint
 
-KNOWN_MAX = 32_768  # texts of one field, or instants, that are remembered
+KNOWN_MAX: Final = 32_768  # texts of one field, or instants, that are remembered
 WIDE_MIN = 1 << 62  # a bound no smaller may not fit into a machine's integer
 SIX_BYTES_MIN = 1 << 39  # a number no smaller takes six bytes, or more
 _DOUBLE = Struct("<d")

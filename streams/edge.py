@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from streams.codec import Codec
 
 if TYPE_CHECKING:
-    from streams.steps import Step
+    from streams.step import Step
 
 
 class Edge:

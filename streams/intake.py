@@ -4,6 +4,8 @@ time.
 
 from __future__ import annotations
 
+from typing import Any
+
 from streams.errors import DataError, FutureEvent, OutOfBounds, WireFormat, WrongPartition
 from streams.lineage import HEADER
 from streams.merge import NO_TIME, Input, Stored
@@ -21,9 +23,10 @@ def intake(plan: Plan, partition: int, partitions: int, source: int, stored: Sto
     offset, key, value, headers, appended_ms = stored
     try:
         record = source_plan.codec.decode(value)
-        time_ms = getattr(record, source_plan.event_time)
+        fields: dict[str, Any] = record.__dict__
+        time_ms = fields[source_plan.event_time]
         if source < plan.redrive:
-            _check_key(source_plan, key, getattr(record, source_plan.key), partition, partitions)
+            _check_key(source_plan, key, fields[source_plan.key], partition, partitions)
         if time_ms < 0:
             raise OutOfBounds(f"{source_plan.event_time} is {time_ms}; event time begins in 1970")
         if time_ms > appended_ms + source_plan.ahead_ms:

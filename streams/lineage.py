@@ -20,12 +20,15 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 from streams.varint import read_varint, varint
 
-HEADER = "doa"
-FORMAT = 1
-FOREIGN, DERIVED, RANGE = 0, 1, 2  # a range is RANGE | FOREIGN or RANGE | DERIVED
+HEADER: Final = "doa"
+FORMAT: Final = 1
+FOREIGN: Final = 0
+DERIVED: Final = 1
+RANGE: Final = 2  # a range is RANGE | FOREIGN or RANGE | DERIVED
 
 
 @cache

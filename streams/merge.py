@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streams.errors import Asked, RegistryError, Unregistered
 from streams.trace_context import Context
 
-NO_TIME = -1  # what cannot be decoded has no event time: it is taken as soon as it is the head
+NO_TIME: Final = (
+    -1
+)  # what cannot be decoded has no event time: it is taken as soon as it is the head
 
 
 class Stored(NamedTuple):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from time import perf_counter_ns
+from typing import Final
 
 from streams.merge import Merge
 from streams.unit import Unit
 
-LOOK_NS = 10_000_000  # of taking records, before what else there is to do is looked at again
+LOOK_NS: Final = 10_000_000  # of taking records, before what else there is to do is looked at again
 
 
 def take_for_a_moment(unit: Unit, merge: Merge, most: int, bytes_max: int) -> int:

@@ -16,11 +16,11 @@ from schemas.internal import Redrive
 from schemas.record import Record
 from streams.codec import Codec
 from streams.errors import Refusal, WireFormat
+from streams.fold_step import FoldStep
 from streams.lineage import split_reference
 from streams.merge import Input
 from streams.plan import Plan
 from streams.processor import Learner, Processor
-from streams.steps import FoldStep
 from streams.tables import Trigger, split_references
 from streams.topology import stream_of
 

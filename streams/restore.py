@@ -15,12 +15,13 @@ from schemas.internal import UnitState
 from schemas.record import Record
 from streams.codec import Codec
 from streams.errors import NO_FAULT_OF_A_RECORD, SnapshotError
+from streams.fold_step import FoldStep
+from streams.learner_step import LearnerStep
 from streams.lineage import HEADER, header_number
 from streams.merge import Stored
 from streams.seen import Page
 from streams.snapshot import open_model
 from streams.snapshot_log import Parts, last_two, whole_snapshots
-from streams.steps import FoldStep, LearnerStep
 from streams.tables import TableStore
 from streams.topology import stream_of
 from streams.unit import STATE_HEADER, Unit

@@ -8,12 +8,13 @@ an event is forgotten depends on time alone, never on when a batch ends and the 
 from __future__ import annotations
 
 from operator import attrgetter
+from typing import Final
 
-from schemas.record import Record
 from streams.plan import InputPlan
 
-HOUR_MS = 3_600_000
-PAGE_VALUES_MAX, PAGE_CHARACTERS_MAX = 2_000, 250_000  # a value may go beyond the latter
+HOUR_MS: Final = 3_600_000
+PAGE_VALUES_MAX: Final = 2_000
+PAGE_CHARACTERS_MAX: Final = 250_000  # a value may go beyond it
 
 Page = tuple[int, int]  # the hour, and which page of it
 
@@ -26,22 +27,22 @@ class Seen:
         self.name = plan.name
         self.field = plan.unique
         self.hours_max = plan.unique_hours
-        self._value_of = attrgetter(plan.unique)
+        self.value_of = attrgetter(plan.unique)
         self._values: dict[str, int] = {}
         self._hours: dict[int, list[list[str]]] = {}  # pages of values
         self._characters = 0  # in the last page of the last hour
         self._dirty: dict[Page, None] = {}
 
-    def knows(self, record: Record, time_ms: int) -> bool:
+    def knows(self, value: str, time_ms: int) -> bool:
         """Whether an event with the same unique field was noted, as of the time that the unit
         reaches with this one.
         """
-        noted = self._values.get(self._value_of(record))
+        noted = self._values.get(value)
         return noted is not None and noted >= time_ms // HOUR_MS - self.hours_max
 
-    def note(self, record: Record, time_ms: int) -> None:
+    def note(self, value: str, time_ms: int) -> None:
         """Remember an event, by the hour of the time that its unit reaches with it."""
-        value, hour = self._value_of(record), time_ms // HOUR_MS
+        hour = time_ms // HOUR_MS
         self._values[value] = hour
         if hour not in self._hours:
             self._hours[hour], self._characters = [[]], 0

@@ -22,7 +22,7 @@ from streams.topology import stream_of
 from streams.varint import varint
 
 if TYPE_CHECKING:
-    from streams.steps import LearnerStep
+    from streams.learner_step import LearnerStep
 
 LOG = logging.getLogger("doa.snapshot")
 

@@ -13,21 +13,21 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from streams.compiled_decoder import KNOWN_MAX
 from streams.errors import NO_FAULT_OF_A_RECORD
 from streams.lineage import HEADER
 from streams.merge import Stored
 from streams.partition import partition_of
-from streams.steps import Step, TransformStep
+from streams.step import Step, TransformStep
 from streams.trace_context import context_of, mark
 from streams.varint import varint
 
 if TYPE_CHECKING:
     from streams.unit import Unit
 
-SAMPLED_EACH = 8  # records: the clock is looked at for one of them
+SAMPLED_EACH: Final = 8  # records: the clock is looked at for one of them
 
 
 class Straight:
@@ -70,7 +70,7 @@ class Straight:
                     break  # something expires before it
                 tail = self._tail_of(offset, headers)
                 began = perf_counter_ns() if sampled else 0
-                encoded = [unit.encoded(step, written) for written in function(record)]
+                encoded = step.encoded(function(record))
             except NO_FAULT_OF_A_RECORD:
                 raise
             except Exception:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from streams.codec import Codec
 from streams.errors import NO_FAULT_OF_A_RECORD, ProcessorFault, Unwritable
@@ -23,8 +22,8 @@ from streams.sensitivity import safe_text
 from streams.varint import read_varint, varint
 
 Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, its place, its number
-PARENTS_MAX = 64
-SEPARATOR = "\x1f"
+PARENTS_MAX: Final = 64
+SEPARATOR: Final = "\x1f"
 
 
 class Entry:
@@ -191,26 +190,27 @@ def split_references(data: bytes, at: int) -> list[bytes]:
     return references
 
 
-def _key_function(table: Table) -> Callable[[Any], str | None]:
-    """The text of a record's key; None when a field of it is."""
-    texts = all(_is_text(table, name) for name in table.key)
-    if len(table.key) == 1:
-        single: Callable[[Any], str | None] = attrgetter(table.key[0])
-        return single if texts else lambda r: None if (k := single(r)) is None else str(k)
-    many = attrgetter(*table.key)
-    separators = len(table.key) - 1
+def _key_function(table: Table) -> Callable[[dict[str, Any]], str | None]:
+    """The text of a record's key, by its fields; None when one of them is."""
+    names, first = table.key, table.key[0]
+    texts = all(_is_text(table, name) for name in names)
+    separators = len(names) - 1
 
-    def key_of(record: Any) -> str | None:
-        parts = many(record)
+    def single(fields: dict[str, Any]) -> str | None:
+        part = fields[first]
+        return part if texts or part is None else str(part)
+
+    def joined(fields: dict[str, Any]) -> str | None:
+        parts = [fields[name] for name in names]
         if None in parts:
             return None
         key = SEPARATOR.join(parts if texts else map(str, parts))
         return key if key.count(SEPARATOR) == separators else _quoted(parts)
 
-    return key_of
+    return joined if separators else single
 
 
-def _quoted(parts: tuple[Any, ...]) -> str:
+def _quoted(parts: list[Any]) -> str:
     """The key of parts that contain the separator: it begins with more of them than any plain key
     holds, and the quoted parts hold none, so that it is the key of no other parts.
     """

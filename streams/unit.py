@@ -9,10 +9,9 @@ those topics gives the same unit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from heapq import heappop
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from schemas.internal import SeenIds, UnitState
 from schemas.record import Record
@@ -26,6 +25,8 @@ from streams.errors import (
     Rollback,
     TooLarge,
 )
+from streams.fold_step import FoldStep
+from streams.learner_step import LearnerStep
 from streams.lineage import HEADER, header_number
 from streams.merge import Input
 from streams.partition import partition_of
@@ -33,7 +34,8 @@ from streams.plan import Plan
 from streams.processor import RecordClass
 from streams.redriven import take_again
 from streams.seen import Seen
-from streams.steps import FoldStep, LearnerStep, Step, fault_of, step_of
+from streams.step import Step, fault_of
+from streams.steps import step_of
 from streams.straight import straight_inputs
 from streams.tables import Trigger
 from streams.taken import Taken
@@ -42,8 +44,8 @@ from streams.trace_context import take_in_context
 from streams.varint import varint
 
 STATE_HEADER = "doa-state"
-EXPIRED_MAX = 20_000  # entries, and those of the deadline of the last, before one record
-NO_LIMIT = 1 << 62
+EXPIRED_MAX: Final = 20_000  # entries, and those of the deadline of the last, before one record
+NO_LIMIT: Final = 1 << 62
 
 # A record to be written to the unit's partition of a topic: topic, key, value, headers.
 Output = tuple[str, str | bytes | None, bytes | None, list[tuple[str, bytes]]]
@@ -80,7 +82,8 @@ class Unit:
         self.straight = straight_inputs(self, self._readers)
         self._clock, self._redrive = len(plan.inputs) - 1, plan.redrive
         self.letters = DeadLetters(self)
-        self.seen = {i.name: Seen(i) for i in plan.inputs if i.unique}
+        self._seen = [Seen(i) if i.unique else None for i in plan.inputs]
+        self.seen = {seen.name: seen for seen in self._seen if seen is not None}
         self.item: Input | None = None
         self.changed = False  # since the last flush
         self.taken = Taken([i.name for i in plan.inputs])
@@ -128,9 +131,11 @@ class Unit:
                 return True
             source = item.again.address.source  # it enters as what it was refused as
         trigger = self.trigger(item)
-        seen = self.seen.get(self.plan.inputs[source].name)
+        seen, value = self._seen[source], ""
         time_ms = max(item.time_ms, self.time_ms)
-        known = seen is not None and seen.knows(record, time_ms)
+        if seen is not None:
+            value = seen.value_of(record)
+        known = seen is not None and seen.knows(value, time_ms)
         most = EXPIRED_MAX if item.again is None else NO_LIMIT
         if not known and not self.advance(item.time_ms, most):
             return False
@@ -138,9 +143,10 @@ class Unit:
             self._note(item)
         if seen is not None:
             if known:
-                self.letters.of_input(item, _duplicate(seen, record))
+                why = f"{seen.field} {value!r} was seen before in {seen.name}"
+                self.letters.of_input(item, Duplicate(why))
                 return True
-            seen.note(record, time_ms)
+            seen.note(value, time_ms)
         self._queue.append((record, trigger, self._readers[source]))
         self.drain()
         return True
@@ -221,10 +227,9 @@ class Unit:
     # --- what comes out
 
     def emit(
-        self, step: Step, records: Iterable[Record], parents: list[bytes], model: bytes = b"\x00"
+        self, step: Step, encoded: list[Encoded], parents: list[bytes], model: bytes = b"\x00"
     ) -> None:
-        """Encode all that a step wrote for one record; then write it, and queue it for readers."""
-        encoded = [self.encoded(step, record) for record in records]
+        """Write what a step wrote for one record, and queue it for readers."""
         if not encoded:
             return
         if len(parents) == 1:
@@ -293,8 +298,3 @@ class Unit:
         self.outputs, self.bytes_out, self.changed = [], 0, False
         self.taken = Taken([i.name for i in self.plan.inputs])
         return outputs
-
-
-def _duplicate(seen: Seen, record: Record) -> Duplicate:
-    value = getattr(record, seen.field)
-    return Duplicate(f"{seen.field} {value!r} was seen before in {seen.name}")

@@ -6,11 +6,14 @@ of two bytes each, and read at once.
 
 from __future__ import annotations
 
-GOES_ON = 0x80  # the mark of a byte that is not the last
-_SIX = 6
-_THREE_MARKS, _SIX_MARKS = (sum(GOES_ON << 7 * byte for byte in range(n)) for n in (2, 5))
-_FIRST_TWO = [bytes((n & 0x7F | GOES_ON, n >> 7 | GOES_ON)) for n in range(1 << 14)]
-_LAST = [bytes((n,) if n < 0x80 else (n & 0x7F | GOES_ON, n >> 7)) for n in range(1 << 14)]
+from typing import Final
+
+GOES_ON: Final = 0x80  # the mark of a byte that is not the last
+_SIX: Final = 6
+_THREE_MARKS: Final = 0x80 | 0x80 << 7
+_SIX_MARKS: Final = 0x80 | 0x80 << 7 | 0x80 << 14 | 0x80 << 21 | 0x80 << 28
+_FIRST_TWO: Final = [bytes((n & 0x7F | GOES_ON, n >> 7 | GOES_ON)) for n in range(1 << 14)]
+_LAST: Final = [bytes((n,) if n < 0x80 else (n & 0x7F | GOES_ON, n >> 7)) for n in range(1 << 14)]
 
 
 def varint(number: int) -> bytes:

@@ -11,7 +11,7 @@ import gc
 import importlib
 import os
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,7 @@ from streams.merge import Merge, Stored
 from streams.moment import take_for_a_moment
 from streams.plan import Plan
 from streams.snapshot import Keys
-from streams.steps import Step
+from streams.step import Step
 from streams.topology import Flow, discover, stream_of
 from streams.unit import NO_LIMIT, Encoded, Unit
 
@@ -120,8 +120,8 @@ def _tracing() -> float:
                 for store in step.stores:
                     store.note, store.ranged = lambda known, trigger: (), False
 
-        def emit(self, step: Step, records: Iterable[Record], *_: Any) -> None:
-            self.write(step, [self.encoded(step, record) for record in records], b"")
+        def emit(self, step: Step, encoded: list[Encoded], *_: Any) -> None:
+            self.write(step, encoded, b"")
 
         def write(self, step: Step, encoded: list[Encoded], tail: bytes) -> None:
             for edge, record, key, value in encoded:

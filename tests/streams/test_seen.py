@@ -16,9 +16,9 @@ def tick(name: str) -> Any:
 
 def first_sight(seen: Seen, record: Any, time_ms: int) -> bool:
     """Note an event that is not known; whether it was not."""
-    known = seen.knows(record, time_ms)
+    known = seen.knows(seen.value_of(record), time_ms)
     if not known:
-        seen.note(record, time_ms)
+        seen.note(seen.value_of(record), time_ms)
     return not known
 
 
