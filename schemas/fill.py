@@ -133,6 +133,22 @@ def checker(annotation: Any, metadata: list[Any]) -> Callable[[Any], Any]:
     return check
 
 
+def text_checker(annotation: Any, metadata: list[Any]) -> Callable[[str], str]:
+    """The same of a text, which is asked about once: records that are made of it know it then."""
+    if annotation not in (str, str | None):
+        return checker(annotation, metadata)
+    if not metadata:
+        return str  # any text will do
+    known, look = _texts(metadata)
+
+    def checked(text: str) -> str:
+        if text not in known:
+            look(text)
+        return text
+
+    return checked
+
+
 def _checks(v: str, annotation: Any, metadata: list[Any], names: dict[str, Any]) -> list[str]:
     """The lines that let `v` pass only if it is of a kind and within its bounds."""
     if get_origin(annotation) in (Union, types.UnionType):

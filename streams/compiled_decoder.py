@@ -18,7 +18,16 @@ from itertools import groupby
 from struct import Struct
 from typing import Any, Final
 
-from schemas.fill import INLINE, SET_FIELDS, Unknown, checker, checks_more, limits, within
+from schemas.fill import (
+    INLINE,
+    SET_FIELDS,
+    Unknown,
+    checker,
+    checks_more,
+    limits,
+    text_checker,
+    within,
+)
 from schemas.generated import build
 from schemas.record import Record
 from streams.compiled_encoder import KEEP_VALUE
@@ -221,13 +230,13 @@ def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:
     if rule in _TEXTS:
         return _TEXTS[rule]
     known: dict[bytes, str] = {}
-    check = _checker(info)
+    check = text_checker(info.annotation, info.metadata)
 
     def text_of(part: bytes) -> str:
         size = part[0]
         if size & 1 or size > 127 or len(part) != (size >> 1) + 1:
             raise Unlike  # a length that is negative, takes two bytes, or goes beyond the end
-        text: str = check(part[1:].decode())
+        text = check(part[1:].decode())
         _remember(known, part, text)
         return text
 

@@ -57,14 +57,12 @@ class FoldStep(Step):
                 raise ProcessorFault(
                     f"{self.name} returned {len(after)} states; {len(states)} were expected"
                 )
-            known: list[tuple[TableStore, Entry]] = []
-            for i, store, _, entry in touched:
+            for i, store, _, _ in touched:
                 new = after[i]
                 if new is not None and type(new) is not store.state:
                     store.refuse(new)
-                if entry is not None:
-                    known.append((store, entry))
             if outputs:
+                known = [(store, entry) for _, store, _, entry in touched if entry is not None]
                 self.unit.emit(self, self.encoded(outputs), parents_of(trigger[0], known))
         except Exception as error:
             if self.in_place and not isinstance(error, NO_FAULT_OF_A_RECORD):

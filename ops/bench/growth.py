@@ -15,7 +15,7 @@ from ops.output import say
 
 KEYED, WIDE = "ops.bench.keyed", "ops.bench.wide"
 MORE_PARTITIONS = (8, 64)
-KEYS = (1, 1_000, 1_000_000)
+KEYS = (1, 1_000, 20_000, 1_000_000)  # from the third on, each record of a batch has its own
 FIRST_MARK, MARKS_APART = 10_000, 10
 SETTLED_SHARE = 0.7  # of a log, after which its costs are taken
 

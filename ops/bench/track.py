@@ -36,6 +36,7 @@ NAMESPACE = "bench_hop"
 WARM_S = 5.0
 START_S_MAX = 90.0
 POLL_S = 0.1
+MOVED_POLL_S = 0.01  # a look soon after a commit: then what is in hand but not visible is least
 CHECKED = 20_000  # outputs of an engine that are compared
 FLUSH_S = 60.0
 RAW = {"message.timestamp.type": "LogAppendTime"}
@@ -151,7 +152,7 @@ class Track:
             now = self._await_output(DOA.name, running, self.target)
             for mark in marks:
                 while now.count < mark:
-                    time.sleep(POLL_S)
+                    time.sleep(MOVED_POLL_S)
                     before, now = now, self._look(DOA.name, running, self.target)
                     moved_at = now.at if now.count > before.count else moved_at
                     if now.at > moved_at + START_S_MAX:

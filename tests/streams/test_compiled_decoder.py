@@ -117,7 +117,7 @@ def unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled_decoder, "_TEXTS", {})
-    monkeypatch.setattr(compiled_decoder, "_checker", lambda _: lambda text: text)
+    monkeypatch.setattr(compiled_decoder, "text_checker", lambda *_: str)
 
 
 def overlong(monkeypatch: pytest.MonkeyPatch) -> None:
