@@ -1,5 +1,6 @@
 """The hot modules of `streams` as C extensions, which mypyc makes of the same source; and the
-functions that are generated for each record class, which it makes of the same text.
+functions that are generated for each record class, which it makes of the same text or, for codecs,
+of one of its own.
 
 They are optional: without a C compiler, or after an edit, Python runs the source itself, and what
 it writes is the same to the byte (`tests/system/test_compiled.py`). They lie outside the source, in
@@ -18,7 +19,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import streams
@@ -58,11 +60,18 @@ class NotCompiled(StreamsError):
 
 
 def folder() -> Path:
-    """Where the extensions of this source, for this Python, are or would be."""
-    digest = hashlib.sha256(str(sys.implementation.cache_tag).encode())
+    """Where the extensions of this source, for this Python and this librt, are or would be."""
+    digest = hashlib.sha256(f"{sys.implementation.cache_tag} {_librt()}".encode())
     for name in HOT:
         digest.update((ROOT / "streams" / f"{name}.py").read_bytes())
     return ROOT / ".doa" / "compiled" / digest.hexdigest()[:16]
+
+
+def _librt() -> str | None:
+    """The version of mypyc's runtime library, which extensions ask for as they were made for it."""
+    with contextlib.suppress(PackageNotFoundError):
+        return version("librt")
+    return None
 
 
 def prefer(place: Path | None = None) -> bool:
@@ -100,7 +109,11 @@ def compile_hot(place: Path | None = None) -> Path:
 
 def compile_codecs(packages: Iterable[str], place: Path | None = None) -> int:
     """Make the codecs of these packages' flows, beside the modules; how many were missing."""
-    place, texts = place or folder(), codec_texts(packages)
+    return compile_texts(codec_texts(packages), place or folder())
+
+
+def compile_texts(texts: Mapping[str, str], place: Path) -> int:
+    """Make extensions of these texts, by the names of their modules; how many were missing."""
     missing = {name: text for name, text in texts.items() if not list(place.glob(f"{name}.*"))}
     if missing:
         with _making(place) as (source, _):

@@ -8,6 +8,7 @@ So it may only ever take what pydantic takes, with the same record.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import types
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pydantic
 
-from schemas.generated import build
+from schemas.generated import build, indented
 
 TEXTS_KNOWN_MAX, KNOWN_CHARS_MAX = 32_768, 64  # of one rule, that were checked before
 CONFIG = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # of all records
@@ -23,7 +24,8 @@ FREE = {"frozen", "title"}  # what a class may say otherwise
 INLINE = {"Ge", "Le"}  # bounds that are compared in the generated code
 
 Fill = Callable[[Any, dict[str, Any]], bool]
-_TEXTS: dict[str, tuple[set[str], Callable[[str], None]]] = {}
+PLAIN = {str, int, bool, type(None)}  # what a rule may hold to be known by its repr
+_TEXTS: dict[str | None, tuple[set[str], Callable[[str], None]]] = {}
 Model = type[pydantic.BaseModel]
 
 # Past pydantic's own, which would look at what was checked.
@@ -134,7 +136,9 @@ def checker(annotation: Any, metadata: list[Any]) -> Callable[[Any], Any]:
 
 
 def text_checker(annotation: Any, metadata: list[Any]) -> Callable[[str], str]:
-    """The same of a text, which is asked about once: records that are made of it know it then."""
+    """What pydantic makes of a text; one that is known is not asked about again, whether it was
+    read or a record was made of it.
+    """
     if annotation not in (str, str | None):
         return checker(annotation, metadata)
     if not metadata:
@@ -155,7 +159,7 @@ def _checks(v: str, annotation: Any, metadata: list[Any], names: dict[str, Any])
         kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
         if len(kinds) != 1:
             raise Unknown
-        return [f"if {v} is not None:", *_indented(_checks(v, kinds[0], metadata, names))]
+        return [f"if {v} is not None:", *indented(_checks(v, kinds[0], metadata, names))]
     if get_origin(annotation) is Literal:
         names[f"some_{v}"] = allowed = set(get_args(annotation))
         if {type(one) for one in allowed} != {str} or metadata:
@@ -195,7 +199,7 @@ def _texts(metadata: list[Any]) -> tuple[set[str], Callable[[str], None]]:
     """Texts that were checked before, and a function that checks one and adds it if it is short.
     Fields of one rule share them.
     """
-    rule = repr(metadata)
+    rule = rule_of(metadata)
     if rule in _TEXTS:
         return _TEXTS[rule]
     known: set[str] = set()
@@ -210,9 +214,19 @@ def _texts(metadata: list[Any]) -> tuple[set[str], Callable[[str], None]]:
             known.clear()
         known.add(text)
 
-    _TEXTS[rule] = known, look
+    if rule is not None:
+        _TEXTS[rule] = known, look
     return known, look
 
 
-def _indented(lines: list[str]) -> list[str]:
-    return [f"    {line}" for line in lines]
+def rule_of(metadata: list[Any]) -> str | None:
+    """What fields have in common that take the same texts; None when a name or a repr would not
+    tell two rules apart, as of functions and compiled patterns.
+    """
+    for one in metadata:
+        if not (dataclasses.is_dataclass(one) or type(one).__name__ == "PydanticGeneralMetadata"):
+            return None
+        names = one.__dict__ if hasattr(one, "__dict__") else one.__dataclass_fields__
+        if any(type(getattr(one, name)) not in PLAIN for name in names):
+            return None
+    return repr(metadata)

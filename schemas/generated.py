@@ -1,20 +1,22 @@
 """Functions whose text is generated, one for each record class: Python runs it, or the C that
-`doa compile` has made of its like.
+`doa compile` has made of the same, or of a text that is meant for the compiler.
 
-A text is the same whenever its class is; what else a function needs is given to it by name. So it
-is found again by its digest, and a class that was edited since is run by Python.
+A text is the same whenever its class is; what else a function needs is given to it by name. So what
+was compiled is found again by the digest of its text, and a class that was edited since is run by
+Python.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 PREFIX = "doa_generated_"
-PREAMBLE = (Path(__file__).parent / "wire.py").read_text("utf-8")  # of each module
+PREAMBLE = "from typing import Any\nfrom mypy_extensions import i64\n"  # of a module
+WIRE = Path(__file__).parent / "wire.py"  # the same of one that is meant for the compiler
 
 texts: dict[str, str] = {}  # all that were met in this process, by the name of their module
 
@@ -28,7 +30,8 @@ def build(
     The lines come from our own schemas and hold nothing that a user typed. The type of a local
     variable says something to the compiler alone.
     """
-    text = f"{PREAMBLE}\n\n{_text(name, native or lines, given)}"
+    preamble = WIRE.read_text("utf-8") if native else PREAMBLE
+    text = f"{preamble}\n\n{_text(name, native or lines, given)}"
     module = PREFIX + hashlib.sha256(text.encode()).hexdigest()[:16]
     texts[module] = text
     try:
@@ -38,6 +41,11 @@ def build(
         exec(_text(name, lines, given), space)
         make = space["make"]
     return make(given)
+
+
+def indented(lines: Iterable[str]) -> list[str]:
+    """Lines of a block."""
+    return [f"    {line}" for line in lines]
 
 
 def _text(name: str, lines: Sequence[str], given: dict[str, Any]) -> str:

@@ -8,9 +8,8 @@ registry subject are all derived from it, so that nothing about a stream is said
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter, is_, methodcaller
+from operator import attrgetter, is_
 from typing import Any, ClassVar, Literal
 
 import pydantic
@@ -106,16 +105,18 @@ class Record(AvroBase):
     _fill: ClassVar[Fill] = refuse  # takes the fields of most new records; see `schemas.fill`
 
     # What pydantic keeps of each instance of a model is the same for all records of a class: they
-    # have all their fields, no others, and nothing private. So it is read from the class, and what
-    # is set is let go: `is_` takes two things and does nothing.
-    _names: ClassVar[Callable[[], set[str]]] = set
+    # have all their fields, no others, and nothing private. So it is read from the class (the set
+    # of names is one for all of them), and what is set is let go: `is_` takes two things and does
+    # nothing.
+    _names: ClassVar[set[str]] = set()
     _nothing: ClassVar[None] = None
-    __pydantic_fields_set__ = property(methodcaller("_names"), is_)  # type: ignore[arg-type]
+    __pydantic_fields_set__ = property(attrgetter("_names"), is_)  # type: ignore[arg-type]
     __pydantic_extra__ = property(attrgetter("_nothing"), is_)  # type: ignore[arg-type]
     __pydantic_private__ = property(attrgetter("_nothing"), is_)  # type: ignore[arg-type]
 
-    # The value of a record of a stream, kept by its codec: such a record is encoded once,
-    # though it may also stand in others (a feature in an example) and in what is remembered.
+    # The value of a record of a stream, kept by its codec: such a record is encoded once, though it
+    # may also stand in others (a feature in an example) and in what is remembered. So nothing in it
+    # may be changed, no list either.
     __slots__ = ("_value",)
 
     def __init__(self, /, **fields: Any) -> None:
@@ -133,7 +134,11 @@ class Record(AvroBase):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         if names := ", ".join(cls.__private_attributes__):
             raise TypeError(f"{cls.__name__}: {names}: a record holds its fields, which are public")
-        cls._names = set(cls.model_fields).copy  # a set of its own for whoever asks
+        if cls.model_config.get("extra") != "forbid":
+            raise TypeError(f"{cls.__name__}: a record holds its fields and nothing else")
+        if cls.stream is not None and not cls.model_config.get("frozen"):
+            raise TypeError(f"{cls.__name__}: what is in a stream does not change: it is no State")
+        cls._names = set(cls.model_fields)
 
 
 class State(Record):

@@ -1,6 +1,6 @@
 """What generated codecs write and read with: Avro's longs, texts and bytes.
 
-This is for the compiler, which reads it before each function that it makes: a machine's integers,
+This is for the compiler, which reads it before each codec that it makes: a machine's integers,
 and one buffer for a whole value. Python, to which a call is dear, runs codecs that are put together
 otherwise.
 

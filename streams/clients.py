@@ -17,9 +17,8 @@ from streams.errors import BrokerError, Evicted, Fenced, OutcomeUnknown
 from streams.merge import Merge, Stored
 from streams.settings import Settings
 
-new_tuple: Final = (
-    tuple.__new__
-)  # the same as to call the class, which is once more a call of Python
+# The same as to call the class, which is once more a call of Python.
+new_tuple: Final = tuple.__new__
 FULL_WAIT_S = 0.01  # how long to serve a producer when its queue is full
 END: Final = KafkaError._PARTITION_EOF
 FIRST = OFFSET_BEGINNING  # the first record that retention has left

@@ -25,14 +25,14 @@ from schemas.fill import (
     checker,
     checks_more,
     limits,
+    rule_of,
     text_checker,
     within,
 )
-from schemas.generated import build
+from schemas.generated import build, indented
 from schemas.record import Record
 from streams.compiled_encoder import KEEP_VALUE
 from streams.encoder_expressions import HEAD
-from streams.encoder_statements import indented
 from streams.varint import GOES_ON, read_varint
 
 KNOWN_MAX: Final = 32_768  # texts of one field, or instants, that are remembered
@@ -42,7 +42,7 @@ _DOUBLE = Struct("<d")
 
 Decode = Callable[[bytes], Any]
 
-_TEXTS: dict[str, tuple[dict[bytes, str], Callable[[bytes], str]]] = {}
+_TEXTS: dict[tuple[str, str | None], tuple[dict[bytes, str], Callable[[bytes], str]]] = {}
 
 
 class Unlike(Exception):
@@ -226,7 +226,7 @@ def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:
     """Texts that are known by their bytes, after a length of one byte, and a function that adds
     one. Fields of one rule share them: a flight is named by all its events.
     """
-    rule = repr((info.annotation, info.metadata))
+    rule = repr(info.annotation), rule_of(info.metadata)
     if rule in _TEXTS:
         return _TEXTS[rule]
     known: dict[bytes, str] = {}
@@ -240,18 +240,20 @@ def _texts_of(info: Any) -> tuple[dict[bytes, str], Callable[[bytes], str]]:
         _remember(known, part, text)
         return text
 
-    _TEXTS[rule] = known, text_of
-    return _TEXTS[rule]
+    if rule[1] is not None:
+        _TEXTS[rule] = known, text_of
+    return known, text_of
 
 
 def _long(value: bytes, at: int) -> tuple[int, int]:
     """A number, and where it ends; as `schemas.wire.read_long`."""
-    first, second = value[at], value[at + 1]
-    if 0 < second < GOES_ON <= first:
-        left, end = first + (second << 7) - GOES_ON, at + 2
+    if value[at] < GOES_ON:
+        left, end = value[at], at + 1
+    elif 0 < value[at + 1] < GOES_ON:
+        left, end = value[at] + (value[at + 1] << 7) - GOES_ON, at + 2
     else:
         left, end = read_varint(value, at)
-        if end > at + 1 and (value[end - 1] == 0 or left >> 64):
+        if value[end - 1] == 0 or left >> 64:
             raise Unlike  # longer than it need be, or than 64 bits
     return left >> 1 ^ -(left & 1), end
 

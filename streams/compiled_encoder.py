@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from schemas.generated import build
+from schemas.generated import build, indented
 from schemas.record import Record
 from schemas.rules import classes_in
 from streams.encoder_expressions import Expressions
-from streams.encoder_statements import Statements, indented
+from streams.encoder_statements import Statements
 
 _VALUE: Any = vars(Record)["_value"]  # the slot itself: asking a record for it may take long
 KEEP_VALUE: Callable[[Any, bytes], None] = _VALUE.__set__

@@ -7,6 +7,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from schemas.generated import indented
 from streams.encoder_expressions import HEAD
 
 
@@ -21,7 +22,7 @@ class Statements:
         self._numbers = count()
 
     def fields(self, schema: dict[str, Any]) -> list[str]:
-        """The lines that write the fields of a record `r`."""
+        """The lines that write the fields of a record `r`; first they take its `__dict__`."""
         written = (self._value(f["type"], f"d[{f['name']!r}]") for f in schema["fields"])
         return ["d: dict[str, Any] = r.__dict__", *(line for lines in written for line in lines)]
 
@@ -100,11 +101,6 @@ class Statements:
         """Names that no other lines use: what is nested has variables of its own."""
         number = next(self._numbers)
         return [f"{letter}{number}" for letter in letters]
-
-
-def indented(lines: list[str]) -> list[str]:
-    """Lines of a block."""
-    return [f"    {line}" for line in lines]
 
 
 _PRIMITIVES = {

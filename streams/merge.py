@@ -17,9 +17,8 @@ from typing import Any, Final, NamedTuple
 from streams.errors import Asked, RegistryError, Unregistered
 from streams.trace_context import Context
 
-NO_TIME: Final = (
-    -1
-)  # what cannot be decoded has no event time: it is taken as soon as it is the head
+# What cannot be decoded has no event time: it is taken as soon as it is the head.
+NO_TIME: Final = -1
 
 
 class Stored(NamedTuple):

@@ -27,7 +27,8 @@ from streams.varint import varint
 if TYPE_CHECKING:
     from streams.unit import Unit
 
-SAMPLED_EACH: Final = 8  # records: the clock is looked at for one of them
+SAMPLED_EACH: Final = 8  # records: the clock is looked at for one of them,
+SLOW_NS: Final = 100_000  # but for each while one takes so long
 
 
 class Straight:
@@ -52,9 +53,9 @@ class Straight:
         key_field, time_field = self._input.key, self._input.event_time
         ahead_ms, timers = self._input.ahead_ms, unit.timers
         source = self._source
-        taken = measured = nanoseconds = 0
+        taken = look_at = spent = 0
         for offset, key, value, headers, appended_ms in islice(queue, most):
-            sampled = taken % SAMPLED_EACH == 0
+            sampled = taken == look_at
             if unit.bytes_out >= bytes_max or (sampled and perf_counter_ns() >= until_ns):
                 break
             try:
@@ -80,11 +81,13 @@ class Straight:
             unit.write(step, encoded, tail)
             if headers and (context := context_of(headers)) is not None:
                 mark(unit, context, before)
-            if sampled:
-                nanoseconds, measured = nanoseconds + perf_counter_ns() - began, measured + 1
+            if sampled:  # it stands for those up to the next
+                spent = perf_counter_ns() - began
+                look_at += SAMPLED_EACH if spent < SLOW_NS else 1
+                step.nanoseconds += spent * (look_at - taken)
             taken += 1
         if taken:
-            step.nanoseconds += nanoseconds * taken // measured
+            step.nanoseconds -= spent * (look_at - taken)  # those that were not taken
             unit.taken.note_run(source, queue[0].offset, queue[taken - 1].offset, taken)
         step.records_in += taken
         unit.records_in += taken

@@ -82,8 +82,8 @@ class Unit:
         self.straight = straight_inputs(self, self._readers)
         self._clock, self._redrive = len(plan.inputs) - 1, plan.redrive
         self.letters = DeadLetters(self)
-        self._seen = [Seen(i) if i.unique else None for i in plan.inputs]
-        self.seen = {seen.name: seen for seen in self._seen if seen is not None}
+        self._seen_by_source = [Seen(i) if i.unique else None for i in plan.inputs]
+        self.seen = {seen.name: seen for seen in self._seen_by_source if seen is not None}
         self.item: Input | None = None
         self.changed = False  # since the last flush
         self.taken = Taken([i.name for i in plan.inputs])
@@ -131,10 +131,9 @@ class Unit:
                 return True
             source = item.again.address.source  # it enters as what it was refused as
         trigger = self.trigger(item)
-        seen, value = self._seen[source], ""
+        seen = self._seen_by_source[source]
+        value = "" if seen is None else seen.value_of(record)
         time_ms = max(item.time_ms, self.time_ms)
-        if seen is not None:
-            value = seen.value_of(record)
         known = seen is not None and seen.knows(value, time_ms)
         most = EXPIRED_MAX if item.again is None else NO_LIMIT
         if not known and not self.advance(item.time_ms, most):

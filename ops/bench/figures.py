@@ -154,7 +154,10 @@ def _million(scale: dict[str, Any]) -> str:
 
 
 def _growth(growth: dict[str, Any]) -> list[str]:
-    parts = ["CPU that a record costs, the more there is of something."]
+    parts = [
+        "CPU that a record costs, the more there is of something; without the worker's first "
+        "thread, in which Faust starts. Medians of several runs by records, but for the longest."
+    ]
     for name, costs in growth["cpu_us_per_record"].items():
         sizes = [f"{int(size):,}" for size in costs]
         over = growth["largest_over_smallest"][name]

@@ -7,6 +7,7 @@ stretch of the log before which all there is to remember has been seen.
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 from ops.bench.track import Track
@@ -17,6 +18,7 @@ KEYED, WIDE = "ops.bench.keyed", "ops.bench.wide"
 MORE_PARTITIONS = (8, 64)
 KEYS = (1, 1_000, 20_000, 1_000_000)  # from the third on, each record of a batch has its own
 FIRST_MARK, MARKS_APART = 10_000, 10
+SHORT_RUNS = 4  # of all but the longest stretch
 SETTLED_SHARE = 0.7  # of a log, after which its costs are taken
 
 
@@ -52,14 +54,22 @@ def bench_growth(records: int, most: int) -> dict[str, Any]:
 
 
 def _by_records(most: int) -> dict[int, float]:
-    """Costs in the stretches that end at 10 to the 5th, 6th, ... of one log."""
+    """Costs in the stretches that end at 10 to the 5th, 6th, ... of one log, medians of several
+    runs but for the last.
+    """
     marks = [FIRST_MARK]
     while marks[-1] * MARKS_APART < most:
         marks.append(marks[-1] * MARKS_APART)
     marks.append(most)
     track = Track(most, "growth_records")
     track.prepare()
-    return dict(zip(marks[1:], track.costs(marks), strict=True))
+    runs = [track.costs(marks)]
+    if len(marks) > 2:
+        runs += [track.costs(marks[:-1]) for _ in range(SHORT_RUNS)]
+    return {
+        mark: statistics.median(run[number] for run in runs if number < len(run))
+        for number, mark in enumerate(marks[1:])
+    }
 
 
 def _settled(track: Track) -> float:

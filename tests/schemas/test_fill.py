@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 from typing import Annotated, Any, Literal
 
+import annotated_types
 import pydantic
 import pytest
 
 from schemas import fill
 from schemas.fill import TEXTS_KNOWN_MAX, compile_fill, refuse
-from schemas.record import Record, State, field
+from schemas.record import Record, State, Stream, field
 
 
 class Part(Record):
@@ -293,7 +295,34 @@ def test_record_has_no_private_attributes() -> None:
             _count: int = pydantic.PrivateAttr(default=3)
 
 
-def test_set_of_names_that_is_changed_is_nobody_elses() -> None:
-    record = Part(name="a")
-    record.model_fields_set.add("b")
-    assert record.model_fields_set == set(Part.model_fields)
+def test_record_holds_nothing_but_its_fields() -> None:
+    with pytest.raises(TypeError, match="Open: a record holds its fields and nothing else"):
+
+        class Open(Record):
+            """A class that takes whatever it is given."""
+
+            model_config = pydantic.ConfigDict(extra="allow")
+
+
+def test_what_is_in_a_stream_does_not_change() -> None:
+    with pytest.raises(TypeError, match="Fickle: what is in a stream does not change: it is no"):
+
+        class Fickle(State, stream=Stream("toy.event.fickle", "key", "at_ms", "me")):
+            """A state that is written to a stream as it is."""
+
+
+def test_rules_that_look_alike_share_no_texts() -> None:
+    def rule(valid: Any) -> list[Any]:
+        valid.__qualname__ = valid.__name__ = "valid"
+        return [annotated_types.Predicate(valid)]
+
+    upper, lower = (
+        fill.text_checker(str, rule(lambda text: text.isupper())),
+        fill.text_checker(str, rule(lambda text: text.islower())),
+    )
+    assert upper("UP") == "UP"
+    with pytest.raises(pydantic.ValidationError):
+        lower("UP")
+    assert fill.rule_of([re.compile("a")]) is None
+    same = [pydantic.StringConstraints(pattern="^a+$"), annotated_types.MaxLen(3)]
+    assert fill.rule_of(same) == fill.rule_of(list(same)) is not None

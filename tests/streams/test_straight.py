@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
 
 from schemas.record import Record, Stream, field
-from streams import moment
+from streams import moment, straight, unit
 from streams.codec import MemoryRegistry
 from streams.errors import ProcessorFault
 from streams.intake import intake
@@ -221,6 +222,31 @@ def test_moment_ends_within_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     fed = Fed([USUAL["one"](n) for n in range(3)], [], straight=True)
     assert take_for_a_moment(fed.unit, fed.merge, NO_LIMIT, NO_LIMIT) == 1
     assert fed.runs == [0]
+
+
+@pytest.mark.parametrize(
+    ("fast", "runs", "nanoseconds"), [(40, [39], 40_000), (9, [10], 9_000 + 2 * 5_000_000)]
+)
+def test_slow_records_end_a_moment_soon_and_time_is_told_for_all(
+    fast: int, runs: list[int], nanoseconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0
+    for module in (moment, straight, unit):
+        monkeypatch.setattr(module, "perf_counter_ns", lambda: now)
+    monkeypatch.setattr(moment, "LOOK_NS", 10_000_000)
+    fed = Fed([USUAL["one"](n) for n in range(40)], [], straight=True)
+    [step, *_] = fed.unit.steps
+    function = step.function  # type: ignore[attr-defined]  # a transform's
+    spans = chain(repeat(1_000, fast), repeat(5_000_000))
+
+    def slowly(record: Any) -> Any:
+        nonlocal now
+        now += next(spans)
+        return function(record)
+
+    step.function = slowly  # type: ignore[attr-defined]
+    take_for_a_moment(fed.unit, fed.merge, NO_LIMIT, NO_LIMIT)
+    assert (fed.runs, step.nanoseconds) == (runs, nanoseconds)
 
 
 def test_record_that_was_refused_once_goes_the_plain_way() -> None:
