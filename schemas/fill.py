@@ -8,7 +8,6 @@ So it may only ever take what pydantic takes, with the same record.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import types
 from collections.abc import Callable
@@ -224,9 +223,7 @@ def rule_of(metadata: list[Any]) -> str | None:
     tell two rules apart, as of functions and compiled patterns.
     """
     for one in metadata:
-        if not (dataclasses.is_dataclass(one) or type(one).__name__ == "PydanticGeneralMetadata"):
-            return None
-        names = one.__dict__ if hasattr(one, "__dict__") else one.__dataclass_fields__
-        if any(type(getattr(one, name)) not in PLAIN for name in names):
+        names = getattr(one, "__dict__", None) or getattr(one, "__dataclass_fields__", None)
+        if names is None or any(type(getattr(one, name)) not in PLAIN for name in names):
             return None
     return repr(metadata)

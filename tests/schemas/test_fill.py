@@ -324,5 +324,7 @@ def test_rules_that_look_alike_share_no_texts() -> None:
     with pytest.raises(pydantic.ValidationError):
         lower("UP")
     assert fill.rule_of([re.compile("a")]) is None
+    [pattern] = Plain.model_fields["key"].metadata
+    assert fill.rule_of([pattern]) is not None, "what `field` makes of a pattern"
     same = [pydantic.StringConstraints(pattern="^a+$"), annotated_types.MaxLen(3)]
     assert fill.rule_of(same) == fill.rule_of(list(same)) is not None
