@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 PREFIX = "doa_generated_"
 PREAMBLE = "from typing import Any\nfrom mypy_extensions import i64\n"  # of a module
-WIRE = Path(__file__).parent / "wire.py"  # the same of one that is meant for the compiler
 
 texts: dict[str, str] = {}  # all that were met in this process, by the name of their module
 
@@ -30,7 +30,7 @@ def build(
     The lines come from our own schemas and hold nothing that a user typed. The type of a local
     variable says something to the compiler alone.
     """
-    preamble = WIRE.read_text("utf-8") if native else PREAMBLE
+    preamble = _wire() if native else PREAMBLE
     text = f"{preamble}\n\n{_text(name, native or lines, given)}"
     module = PREFIX + hashlib.sha256(text.encode()).hexdigest()[:16]
     texts[module] = text
@@ -41,6 +41,12 @@ def build(
         exec(_text(name, lines, given), space)
         make = space["make"]
     return make(given)
+
+
+@cache
+def _wire() -> str:
+    """The preamble of a module that is meant for the compiler alone."""
+    return (Path(__file__).parent / "wire.py").read_text("utf-8")
 
 
 def indented(lines: Iterable[str]) -> list[str]:

@@ -19,7 +19,7 @@ def handler() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def ended(monkeypatch: pytest.MonkeyPatch, *, interrupted: bool) -> int:
+def ended(monkeypatch: pytest.MonkeyPatch, *, interrupted: bool) -> object:
     def main() -> None:
         try:
             if interrupted:
@@ -33,7 +33,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, *, interrupted: bool) -> int:
     monkeypatch.setattr(cli, "main", main)
     with pytest.raises((SystemExit, TypeError)) as found:
         __main__.main()
-    return found.value.code if isinstance(found.value, SystemExit) else -1  # type: ignore[return-value]
+    return found.value.code if isinstance(found.value, SystemExit) else -1
 
 
 def test_interrupt_of_which_a_library_makes_another_error_is_heard(

@@ -23,7 +23,6 @@ from streams.errors import (
     WireFormat,
 )
 from streams.topology import discover, stream_of
-from tests.streams.native import run_what_the_compiler_reads
 
 LONG_MAX = 2**63 - 1
 
@@ -97,12 +96,6 @@ def codec_of(kind: type[Record], registry: MemoryRegistry | None = None) -> Code
     codec = Codec(kind, stream_of(kind).subject, registry or MemoryRegistry())
     codec.register()
     return codec
-
-
-@pytest.fixture(params=["for Python", "for the compiler"])
-def text(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "for the compiler":
-        run_what_the_compiler_reads(monkeypatch)
 
 
 @pytest.mark.usefixtures("text")

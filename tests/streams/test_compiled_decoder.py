@@ -16,7 +16,6 @@ from streams.codec import Codec, MemoryRegistry
 from streams.compiled_decoder import KNOWN_MAX, Unlike, unlike
 from streams.errors import DataError
 from streams.varint import encode_long
-from tests.streams.native import run_what_the_compiler_reads
 
 DEPARTURE = Departure(
     flight_id="2013-01-31.UA.1545.EWR",
@@ -101,12 +100,6 @@ def mistakes(codec: Codec, value: bytes) -> int:
             wrong += found != outcome(codec._decode_carefully, mutation)
     assert taken, "else nothing was compared"
     return wrong
-
-
-@pytest.fixture(params=["for Python", "for the compiler"])
-def text(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "for the compiler":
-        run_what_the_compiler_reads(monkeypatch)
 
 
 @pytest.mark.usefixtures("text")

@@ -235,8 +235,8 @@ def test_slow_records_end_a_moment_soon_and_time_is_told_for_all(
         monkeypatch.setattr(module, "perf_counter_ns", lambda: now)
     monkeypatch.setattr(moment, "LOOK_NS", 10_000_000)
     fed = Fed([USUAL["one"](n) for n in range(40)], [], straight=True)
-    [step, *_] = fed.unit.steps
-    function = step.function  # type: ignore[attr-defined]  # a transform's
+    step: Any = fed.unit.steps[0]
+    function = step.function
     spans = chain(repeat(1_000, fast), repeat(5_000_000))
 
     def slowly(record: Any) -> Any:
@@ -244,7 +244,7 @@ def test_slow_records_end_a_moment_soon_and_time_is_told_for_all(
         now += next(spans)
         return function(record)
 
-    step.function = slowly  # type: ignore[attr-defined]
+    step.function = slowly
     take_for_a_moment(fed.unit, fed.merge, NO_LIMIT, NO_LIMIT)
     assert (fed.runs, step.nanoseconds) == (runs, nanoseconds)
 
