@@ -16,6 +16,7 @@ import pytest
 
 from ops.lineage_index import LineageIndex, path_of
 from processors.nycflights.replay import events
+from schemas.flights import Arrival
 from schemas.internal import ClockTick
 from streams.errors import BrokerError
 from streams.partition import partition_of
@@ -41,7 +42,7 @@ def test_live_run_with_two_workers_and_a_kill_is_traced_and_verified(
         for slot in range(2)
     ]
     until("both have their partitions", lambda: workers_of(system) == [1, 1])
-    history = list(events(COUNT))
+    history = [event for event in events(COUNT) if not is_silent(event)]
     for wave in range(WAVES):
         batch = history[wave * len(history) // WAVES : (wave + 1) * len(history) // WAVES]
         publish(system, batch)
@@ -66,6 +67,13 @@ def test_live_run_with_two_workers_and_a_kill_is_traced_and_verified(
     graph_ran_as_it_is_declared(system, start)
     run_is_told_to_catalogues(len(history), start)
     what_is_not_there_is_told(start)
+
+
+def is_silent(event: Any) -> bool:
+    """Whether it is left out: nobody hears of the arrivals of US Airways, so that some questions
+    expire at both horizons, in whatever order a worker's fetches mix the topics of a wave.
+    """
+    return isinstance(event, Arrival) and event.flight_id.split(".")[1] == "US"
 
 
 def close(system: Any) -> None:
