@@ -46,6 +46,7 @@ HOT = (
     "straight",
     "tables",
     "taken",
+    "timers",
     "transaction",
     "unit",
     "varint",

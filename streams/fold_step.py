@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
 from schemas.record import Record
 from streams.errors import NO_FAULT_OF_A_RECORD, ProcessorFault, Rollback
 from streams.processor import Processor
 from streams.step import Step, fault_of
-from streams.tables import Entry, TableStore, Trigger, parents_of
+from streams.tables import TableStore, Touched, Trigger, parents_of
 
 if TYPE_CHECKING:
     from streams.unit import Unit
@@ -28,11 +26,7 @@ class FoldStep(Step):
         ]
         self.blank = [None] * len(self.stores)
         self.touched = {
-            record: [
-                (i, s, s.key_of, s.entries)
-                for i, s in enumerate(self.stores)
-                if record in s.table.touched_by
-            ]
+            record: [(i, s) for i, s in enumerate(self.stores) if record in s.table.touched_by]
             for record in processor.reads
         }
         self.in_place = any(store.in_place for store in self.stores)
@@ -42,17 +36,18 @@ class FoldStep(Step):
         returns.
         """
         states: list[Any] = self.blank.copy()
-        touched: list[tuple[int, TableStore, str, Entry | None]] = []
+        touched: list[Touched] = []
         fields: dict[str, Any] = record.__dict__
-        for i, store, key_of, entries in self.touched[type(record)]:
-            key = key_of(fields)
+        for i, store in self.touched[type(record)]:
+            key = store.key_of(fields)
             if key is not None:
-                entry = entries.get(key)
+                entry = store.entries.get(key)
                 touched.append((i, store, key, entry))
                 if entry is not None:
                     states[i] = store.value_of(entry)
         try:
-            after, outputs = self.function(tuple(states), record)
+            returned, outputs = self.function(tuple(states), record)
+            after: list[Any] = list(returned)
             if len(after) != len(states):
                 raise ProcessorFault(
                     f"{self.name} returned {len(after)} states; {len(states)} were expected"
@@ -62,8 +57,7 @@ class FoldStep(Step):
                 if new is not None and type(new) is not store.state:
                     store.refuse(new)
             if outputs:
-                known = [(store, entry) for _, store, _, entry in touched if entry is not None]
-                self.unit.emit(self, self.encoded(outputs), parents_of(trigger[0], known))
+                self.unit.emit(self, self.encoded(outputs), parents_of(trigger[0], touched))
         except Exception as error:
             if self.in_place and not isinstance(error, NO_FAULT_OF_A_RECORD):
                 raise Rollback(self.name, trigger[0], fault_of(error)) from error
@@ -72,9 +66,9 @@ class FoldStep(Step):
 
     def _remember(
         self,
-        touched: list[tuple[int, TableStore, str, Entry | None]],
-        before: Sequence[Any],
-        after: Sequence[Any],
+        touched: list[Touched],
+        before: list[Any],
+        after: list[Any],
         trigger: Trigger,
     ) -> None:
         now_ms = self.unit.time_ms
@@ -91,7 +85,7 @@ class FoldStep(Step):
         if new is not None:
             deadline = store.create(key, new, self.unit.time_ms, trigger)
             if deadline is not None:
-                heappush(self.unit.timers, (deadline, key, self.order, i))
+                self.unit.timers.add(deadline, key, self.order, i)
         elif key in store.entries:
             store.delete(key)
 
@@ -103,11 +97,11 @@ class FoldStep(Step):
             return  # deleted since, and perhaps made anew, with a timer of its own
         if entry.deadline > deadline:
             if store.renews:
-                heappush(self.unit.timers, (entry.deadline, key, self.order, i))
+                self.unit.timers.add(entry.deadline, key, self.order, i)
             return
         if self.expired_function is not None:
             state = store.value_of(entry)
-            parents = parents_of(None, [(store, entry)])
+            parents = list(store.references(entry))
             try:
                 written = self.encoded(self.expired_function(state, deadline))
                 self.unit.emit(self, written, parents)
@@ -148,8 +142,8 @@ class SingleFoldStep(FoldStep):
             if after is not None and type(after) is not store.state:
                 store.refuse(after)
             if outputs:
-                known = () if entry is None else ((store, entry),)
-                self.unit.emit(self, self.encoded(outputs), parents_of(trigger[0], known))
+                touched = () if key is None else ((0, store, key, entry),)
+                self.unit.emit(self, self.encoded(outputs), parents_of(trigger[0], touched))
         except Exception as error:
             if self.in_place and not isinstance(error, NO_FAULT_OF_A_RECORD):
                 raise Rollback(self.name, trigger[0], fault_of(error)) from error

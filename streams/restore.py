@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from heapq import heapify
 from typing import Any, Protocol
 
 from schemas.internal import UnitState
@@ -92,7 +91,6 @@ def restore(unit: Unit, log: Log) -> None:
     for name, pages in seen.items():
         if name in unit.seen:  # else nobody asks for that any more
             unit.seen[name].restore(pages)
-    heapify(unit.timers)
     examples = Examples(log, unit.partition)
     for step in unit.steps:
         if isinstance(step, LearnerStep):
@@ -127,7 +125,7 @@ def _restore_entry(
     assert stored.value, "a tombstone is no entry"
     entry = store.restore(name, stored.value, stored.headers.get(STATE_HEADER, b""))
     if entry.deadline is not None:
-        unit.timers.append((entry.deadline, name, step.order, i))
+        unit.timers.add(entry.deadline, name, step.order, i)
 
 
 class Examples:

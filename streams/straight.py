@@ -67,7 +67,7 @@ class Straight:
                 declared = fields[key_field]
                 if keys.get(key) != declared and not self._belongs(key, declared):
                     break
-                if timers and timers[0][0] < time_ms:
+                if timers.next_ms < time_ms:
                     break  # something expires before it
                 tail = self._tail_of(offset, headers)
                 began = perf_counter_ns() if sampled else 0

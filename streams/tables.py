@@ -10,18 +10,19 @@ used.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from streams.codec import Codec
 from streams.errors import NO_FAULT_OF_A_RECORD, ProcessorFault, Unwritable
 from streams.lineage import RANGE, pack_range
 from streams.masking import kinds_in
-from streams.processor import Parents, Table
+from streams.processor import Table
 from streams.sensitivity import safe_text
 from streams.varint import read_varint, varint
 
 Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, its place, its number
+Ranges = dict[bytes, list[int]]  # the first and the last record of each place
 PARENTS_MAX: Final = 64
 SEPARATOR: Final = "\x1f"
 
@@ -53,9 +54,20 @@ class TableStore:
         self.in_place = table.in_place
         self.expires = table.expires
         self.renews = table.renews and table.expires is not None
-        self.key_of = _key_function(table)
-        self.note = _NOTES[table.parents]
-        self.ranged = table.parents == "range"
+        self._key, self._first = table.key, table.key[0]
+        self._texts = all(_is_text(table, name) for name in table.key)
+        self.ranged, self._latest = table.parents == "range", table.parents == "latest"
+
+    def key_of(self, fields: dict[str, Any]) -> str | None:
+        """The text of a record's key, by its fields; None when one of them is."""
+        if len(self._key) == 1:
+            part = fields[self._first]
+            return part if self._texts or part is None else str(part)
+        parts = [fields[name] for name in self._key]
+        if None in parts:
+            return None
+        key = SEPARATOR.join(parts if self._texts else map(str, parts))
+        return key if key.count(SEPARATOR) == len(parts) - 1 else _quoted(parts)
 
     def value_of(self, entry: Entry) -> Any:
         """The value of an entry; one that was restored is decoded when it is first asked for, and
@@ -85,6 +97,16 @@ class TableStore:
         if self.renews:
             entry.deadline = now_ms + (self.expires or 0)
 
+    def note(self, parents: Any, trigger: Trigger) -> Any:
+        """The parents of an entry, which may have none yet, and the record that changes it."""
+        if self._latest:
+            return (trigger[0],)
+        return _note_range(parents, trigger) if self.ranged else _note_all(parents, trigger)
+
+    def references(self, entry: Entry) -> Sequence[bytes]:
+        """The parents of an entry, packed."""
+        return _packed(entry.parents) if self.ranged else entry.parents
+
     def refuse(self, value: Any) -> None:
         """Raise ProcessorFault for a value that is no state of this table."""
         raise ProcessorFault(
@@ -113,9 +135,7 @@ class TableStore:
             if type(value) is not bytes:
                 value = self._encoded(key, value)
             head = varint(0 if entry.deadline is None else entry.deadline + 1)
-            changes.append(
-                (self.prefix + key, value, head + b"".join(parents_of(None, [(self, entry)])))
-            )
+            changes.append((self.prefix + key, value, head + b"".join(self.references(entry))))
         self.dirty.clear()
         return changes
 
@@ -153,28 +173,47 @@ class TableStore:
         return tuple(references)
 
 
-def parents_of(trigger: bytes | None, touched: Iterable[tuple[TableStore, Entry]]) -> list[bytes]:
-    """The parents of what a record caused: itself, and what the entries that it touched remember.
+# What a record touches: the number of a table of its fold, the table, a key, the entry if there is.
+Touched = tuple[int, TableStore, str, Entry | None]
+
+
+def parents_of(trigger: bytes | None, touched: Iterable[Touched]) -> list[bytes]:
+    """The parents of what a record caused, each once: itself, and what the entries that it touched
+    remember.
 
     Ranges over one partition are joined: several aggregates of a record name the records between
     the first and the last once.
     """
     parents = [] if trigger is None else [trigger]
-    ranges: dict[bytes, list[int]] = {}
-    for store, entry in touched:
+    ranges: Ranges | None = None
+    for _, store, _, entry in touched:
+        if entry is None:
+            continue
         if not store.ranged:
             parents += entry.parents
-            continue
-        for place, (first, last) in entry.parents.items():
-            known = ranges.get(place)
-            if known is None:
-                ranges[place] = [first, last]
-            else:
-                known[0] = min(known[0], first)
-                known[1] = max(known[1], last)
-    if ranges:
-        parents += [pack_range(place, first, last) for place, (first, last) in ranges.items()]
+        elif ranges is None:
+            ranges = entry.parents
+        else:
+            ranges = _joined(ranges, entry.parents)
+    if len(parents) > 1:
+        parents = list(dict.fromkeys(parents))
+    if ranges is not None:
+        parents += _packed(ranges)
     return parents
+
+
+def _joined(one: Ranges, other: Ranges) -> Ranges:
+    """The ranges of both; over one partition, from the first to the last."""
+    joined = one.copy()
+    for place, bounds in other.items():
+        known = joined.get(place, bounds)
+        joined[place] = [min(known[0], bounds[0]), max(known[1], bounds[1])]
+    return joined
+
+
+def _packed(ranges: Ranges) -> list[bytes]:
+    """References to ranges."""
+    return [pack_range(place, bounds[0], bounds[1]) for place, bounds in ranges.items()]
 
 
 def split_references(data: bytes, at: int) -> list[bytes]:
@@ -188,26 +227,6 @@ def split_references(data: bytes, at: int) -> list[bytes]:
             _, at = read_varint(data, at)
         references.append(data[start:at])
     return references
-
-
-def _key_function(table: Table) -> Callable[[dict[str, Any]], str | None]:
-    """The text of a record's key, by its fields; None when one of them is."""
-    names, first = table.key, table.key[0]
-    texts = all(_is_text(table, name) for name in names)
-    separators = len(names) - 1
-
-    def single(fields: dict[str, Any]) -> str | None:
-        part = fields[first]
-        return part if texts or part is None else str(part)
-
-    def joined(fields: dict[str, Any]) -> str | None:
-        parts = [fields[name] for name in names]
-        if None in parts:
-            return None
-        key = SEPARATOR.join(parts if texts else map(str, parts))
-        return key if key.count(SEPARATOR) == separators else _quoted(parts)
-
-    return joined if separators else single
 
 
 def _quoted(parts: list[Any]) -> str:
@@ -232,7 +251,7 @@ def _range_of(reference: bytes) -> tuple[bytes, int, int]:
 
 def _as_ranges(references: Iterable[bytes]) -> tuple[bytes, ...]:
     """One reference to each place, from the first to the last record that is named there."""
-    ranges: Any = None
+    ranges: Ranges = {}
     for reference in references:
         place, first, last = _range_of(reference)
         ranges = _note_range(ranges, (reference, place, first))
@@ -251,11 +270,7 @@ def _note_all(parents: Any, trigger: Trigger) -> Any:
     return (*(parents if len(parents) < PARENTS_MAX else _as_ranges(parents)), trigger[0])
 
 
-def _note_latest(_: Any, trigger: Trigger) -> Any:
-    return (trigger[0],)
-
-
-def _note_range(parents: Any, trigger: Trigger) -> Any:
+def _note_range(parents: Ranges | None, trigger: Trigger) -> Ranges:
     _, place, number = trigger
     if parents is None:
         return {place: [number, number]}
@@ -267,10 +282,3 @@ def _note_range(parents: Any, trigger: Trigger) -> Any:
     elif number < bounds[0]:
         bounds[0] = number
     return parents
-
-
-_NOTES: dict[Parents, Callable[[Any, Any], Any]] = {
-    "all": _note_all,
-    "latest": _note_latest,
-    "range": _note_range,
-}

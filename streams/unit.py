@@ -9,7 +9,6 @@ those topics gives the same unit.
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop
 from time import perf_counter_ns
 from typing import Any, Final
 
@@ -39,6 +38,7 @@ from streams.steps import step_of
 from streams.straight import straight_inputs
 from streams.tables import Trigger
 from streams.taken import Taken
+from streams.timers import Timers
 from streams.topology import stream_of
 from streams.trace_context import take_in_context
 from streams.varint import varint
@@ -65,7 +65,7 @@ class Unit:
         self.outputs: list[Output] = []
         self.bytes_out = self.expired_to = 0  # outputs before it are those of what expired
         self.records_in = self.records_out = 0
-        self.timers: list[tuple[int, str, int, int]] = []
+        self.timers = Timers()
         self.refused: dict[tuple[str, bytes], DataError] = {}
         self.edges: dict[RecordClass, Edge] = {}
         self._queue: deque[tuple[Record, Trigger, list[Step]]] = deque()
@@ -162,19 +162,21 @@ class Unit:
         if time_ms <= self.time_ms:
             return True  # nothing falls due before what has been reached
         timers, expired, last = self.timers, 0, -1
-        while timers and timers[0][0] < time_ms:
-            if expired >= most and timers[0][0] > last:
+        while timers.next_ms < time_ms:
+            if expired >= most:
                 self.time_ms = max(self.time_ms, last + 1)
                 return False
-            deadline, key, order, i = heappop(timers)
-            self.time_ms = max(self.time_ms, deadline)
-            step = self.steps[order]
-            assert isinstance(step, FoldStep)
-            step.expire(i, key, deadline)
-            if self._queue:
-                self.drain()
-            self.expired_to = len(self.outputs)
-            expired, last = expired + 1, deadline
+            last = timers.next_ms
+            self.time_ms = max(self.time_ms, last)
+            due = timers.pop()
+            for key, order, i in due:
+                step = self.steps[order]
+                assert isinstance(step, FoldStep)
+                step.expire(i, key, last)
+                if self._queue:
+                    self.drain()
+                self.expired_to = len(self.outputs)
+            expired += len(due)
         self.time_ms = time_ms
         return True
 
@@ -234,7 +236,6 @@ class Unit:
         if len(parents) == 1:
             tail = b"".join((step.stamp, model, b"\x01", parents[0]))
         else:
-            parents = list(dict.fromkeys(parents))
             tail = b"".join((step.stamp, model, varint(len(parents)), *parents))
         self.write(step, encoded, tail)
 

@@ -118,7 +118,7 @@ def _tracing() -> float:
             super().__init__(*arguments)
             for step in self.steps:
                 for store in step.stores:
-                    store.note, store.ranged = lambda known, trigger: (), False
+                    vars(store).update(note=lambda known, trigger: (), ranged=False)
 
         def emit(self, step: Step, encoded: list[Encoded], *_: Any) -> None:
             self.write(step, encoded, b"")

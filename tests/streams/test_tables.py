@@ -121,3 +121,33 @@ def test_ranges_are_made_by_place_and_joined_again() -> None:
     one = place("shop.event.gift", 0, FOREIGN)
     parents = (one + varint(300), *(places[0] + varint(n) for n in range(PARENTS_MAX - 1)))
     assert note(parents, (places[0] + varint(99), places[0], 99))[0] == one + varint(300)
+
+
+@pytest.mark.parametrize("between", [[], [CRASH]])
+@pytest.mark.parametrize(
+    ("parents", "expected"),
+    [
+        ("range", ["shop.event.visit[0]@4", "shop.event.visit[0]@0..@3"]),
+        ("latest", ["shop.event.visit[0]@4", "shop.event.visit[0]@3", "shop.event.visit[0]@1"]),
+    ],
+)
+def test_parents_that_several_tables_remember_are_named_once(
+    parents: Any, expected: list[str], between: list[object]
+) -> None:
+    keys = ("town", ("town", "street"), ("town", "shop"))
+    tables = tuple(
+        table(f"by_{n}", state=Guests, key=key, parents=parents) for n, key in enumerate(keys)
+    )
+
+    @fold(reads=Visit, writes=Crowd, tables=tables)
+    def counts(states: Any, record: Visit) -> tuple[Any, list[Crowd]]:
+        count = sum(state.count for state in states if state is not None)
+        written = [Crowd(town=record.town, at_ms=record.at_ms, count=count)]
+        return (Guests(town=record.town, count=1),) * len(tables), written
+
+    visits = [
+        Visit(town="x", at_ms=n, street=street, shop=shop)
+        for n, (street, shop) in enumerate(["ab", "aa", "bb", "bb", "ba"])
+    ]
+    ran = Driver(Flow("shop", (counts,))).run([*visits[:4], *between, visits[4]])
+    assert [str(parent) for parent in ran.origins(Crowd)[-1].parents] == expected
