@@ -60,4 +60,4 @@ def _text(name: str, lines: Sequence[str], given: dict[str, Any]) -> str:
     return "\n    ".join([head, *body, *lines, f"return {name}"])
 
 
-_TYPES = {bytes: "bytes", dict: "dict[Any, Any]", set: "set[Any]"}
+_TYPES: dict[type, str] = {bytes: "bytes", dict: "dict[Any, Any]", set: "set[Any]"}

@@ -30,6 +30,8 @@ FOREIGN: Final = 0
 DERIVED: Final = 1
 RANGE: Final = 2  # a range is RANGE | FOREIGN or RANGE | DERIVED
 
+_range_places: dict[bytes, bytes] = {}  # by the places of the single records
+
 
 @cache
 def name_code(name: str) -> bytes:
@@ -43,16 +45,13 @@ def place(topic: str, partition: int, kind: int) -> bytes:
     return name_code(topic) + varint(partition << 2 | kind)
 
 
-@cache
-def range_place(single: bytes) -> bytes:
-    """The place of ranges over the records that `single` is the place of."""
-    where, _ = read_varint(single, 4)
-    return single[:4] + varint(where | RANGE)
-
-
 def pack_range(single: bytes, first: int, last: int) -> bytes:
     """A reference to the records first..last at a place, both included."""
-    return range_place(single) + varint(first) + varint(last - first)
+    where = _range_places.get(single)
+    if where is None:
+        number, _ = read_varint(single, 4)
+        _range_places[single] = where = single[:4] + varint(number | RANGE)
+    return where + varint(first) + varint(last - first)
 
 
 @dataclass(frozen=True, order=True)

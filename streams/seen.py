@@ -30,8 +30,10 @@ class Seen:
         self.value_of = attrgetter(plan.unique)
         self._values: dict[str, int] = {}
         self._hours: dict[int, list[list[str]]] = {}  # pages of values
-        self._characters = 0  # in the last page of the last hour
-        self._dirty: dict[Page, None] = {}
+        self._hour = -1
+        self._page: list[str] = []  # the last one
+        self._written = self._characters = 0  # of the last page: values that were flushed, size
+        self._turned: list[Page] = []  # other pages that were added to since the last flush
 
     def knows(self, value: str, time_ms: int) -> bool:
         """Whether an event with the same unique field was noted, as of the time that the unit
@@ -43,24 +45,33 @@ class Seen:
     def note(self, value: str, time_ms: int) -> None:
         """Remember an event, by the hour of the time that its unit reaches with it."""
         hour = time_ms // HOUR_MS
+        full = len(self._page) >= PAGE_VALUES_MAX or self._characters >= PAGE_CHARACTERS_MAX
+        if full or hour != self._hour:
+            self._turn(hour)
         self._values[value] = hour
-        if hour not in self._hours:
-            self._hours[hour], self._characters = [[]], 0
-        pages = self._hours[hour]
-        full = len(pages[-1]) >= PAGE_VALUES_MAX or self._characters >= PAGE_CHARACTERS_MAX
-        if full:
-            pages.append([])
-            self._characters = 0
-        pages[-1].append(value)
+        self._page.append(value)
         self._characters += len(value)
-        self._dirty[hour, len(pages) - 1] = None
+
+    def _turn(self, hour: int) -> None:
+        """Begin a page."""
+        self._note_changed()
+        self._hour, self._page = hour, []
+        self._hours.setdefault(hour, []).append(self._page)
+        self._written = self._characters = 0
+
+    def _note_changed(self) -> None:
+        """Note that the last page was added to, if it was."""
+        if len(self._page) > self._written:
+            self._turned.append((self._hour, len(self._hours[self._hour]) - 1))
 
     def flush(self, time_ms: int) -> list[tuple[Page, list[str] | None]]:
         """Pages that changed, with their values, or None for those that are forgotten."""
+        self._note_changed()
+        self._written = len(self._page)
         changes: list[tuple[Page, list[str] | None]] = [
-            ((hour, number), self._hours[hour][number]) for hour, number in self._dirty
+            ((hour, number), self._hours[hour][number]) for hour, number in self._turned
         ]
-        self._dirty.clear()
+        self._turned.clear()
         oldest = time_ms // HOUR_MS - self.hours_max
         for hour in [h for h in self._hours if h < oldest]:
             changes += [((hour, number), None) for number in range(len(self._hours[hour]))]
@@ -71,9 +82,10 @@ class Seen:
         """Take back what the changelog holds."""
         for (hour, _), values in sorted(pages.items()):
             self._hours.setdefault(hour, []).append(values)
-            self._characters = sum(map(len, values))
+            self._hour, self._page = hour, values
             for value in values:
                 self._values[value] = hour
+        self._written, self._characters = len(self._page), sum(map(len, self._page))
 
     def _forget(self, hour: int) -> None:
         for page in self._hours.pop(hour, ()):

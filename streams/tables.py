@@ -63,10 +63,13 @@ class TableStore:
         if len(self._key) == 1:
             part = fields[self._first]
             return part if self._texts or part is None else str(part)
-        parts = [fields[name] for name in self._key]
-        if None in parts:
-            return None
-        key = SEPARATOR.join(parts if self._texts else map(str, parts))
+        parts: list[str] = []
+        for name in self._key:
+            part = fields[name]
+            if part is None:
+                return None
+            parts.append(part if self._texts else str(part))
+        key = SEPARATOR.join(parts)
         return key if key.count(SEPARATOR) == len(parts) - 1 else _quoted(parts)
 
     def value_of(self, entry: Entry) -> Any:
@@ -229,11 +232,11 @@ def split_references(data: bytes, at: int) -> list[bytes]:
     return references
 
 
-def _quoted(parts: list[Any]) -> str:
+def _quoted(parts: list[str]) -> str:
     """The key of parts that contain the separator: it begins with more of them than any plain key
     holds, and the quoted parts hold none, so that it is the key of no other parts.
     """
-    return SEPARATOR * len(parts) + json.dumps([str(part) for part in parts])
+    return SEPARATOR * len(parts) + json.dumps(parts)
 
 
 def _is_text(table: Table, name: str) -> bool:
