@@ -47,6 +47,9 @@ class FoldStep(Step):
                     states[i] = store.value_of(entry)
         try:
             returned, outputs = self.function(tuple(states), record)
+            if not isinstance(returned, (tuple, list)):
+                what = type(returned).__name__
+                raise ProcessorFault(f"{self.name} returned a {what}; its states were expected")
             after: list[Any] = list(returned)
             if len(after) != len(states):
                 raise ProcessorFault(

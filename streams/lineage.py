@@ -30,7 +30,8 @@ FOREIGN: Final = 0
 DERIVED: Final = 1
 RANGE: Final = 2  # a range is RANGE | FOREIGN or RANGE | DERIVED
 
-_range_places: dict[bytes, bytes] = {}  # by the places of the single records
+# By the places of the single records; a call of what is cached would leave compiled code.
+_range_places: dict[bytes, bytes] = {}
 
 
 @cache

@@ -83,6 +83,12 @@ class Table:
     in_place: bool = False
     touched_by: tuple[RecordClass, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.expires is not None and self.expires < 1:
+            raise ValueError(
+                f"table {self.name!r}: expires is {self.expires}; 1 ms or more was expected"
+            )
+
 
 def table(name: str, *, state: RecordClass, key: str | tuple[str, ...], **options: Any) -> Table:
     """Declare a table of a fold; `options` are those of `Table`."""

@@ -180,14 +180,14 @@ class TableStore:
 Touched = tuple[int, TableStore, str, Entry | None]
 
 
-def parents_of(trigger: bytes | None, touched: Iterable[Touched]) -> list[bytes]:
+def parents_of(trigger: bytes, touched: Iterable[Touched]) -> list[bytes]:
     """The parents of what a record caused, each once: itself, and what the entries that it touched
     remember.
 
     Ranges over one partition are joined: several aggregates of a record name the records between
     the first and the last once.
     """
-    parents = [] if trigger is None else [trigger]
+    parents = [trigger]
     ranges: Ranges | None = None
     for _, store, _, entry in touched:
         if entry is None:
@@ -198,11 +198,10 @@ def parents_of(trigger: bytes | None, touched: Iterable[Touched]) -> list[bytes]
             ranges = entry.parents
         else:
             ranges = _joined(ranges, entry.parents)
-    if len(parents) > 1:
-        parents = list(dict.fromkeys(parents))
+    alone = len(parents) == 1  # then nothing can be named twice
     if ranges is not None:
         parents += _packed(ranges)
-    return parents
+    return parents if alone else list(dict.fromkeys(parents))
 
 
 def _joined(one: Ranges, other: Ranges) -> Ranges:

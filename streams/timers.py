@@ -1,7 +1,7 @@
 """When the entries of a unit's tables fall due.
 
 Event time is coarse, and a flow's tables often expire together: all that is due at one instant
-waits in one list, and a heap orders the instants alone.
+waits in one list, and a heap orders the instants alone, as numbers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import Final
 
 Timer = tuple[str, int, int]  # an entry: its key, the order of its step, the number of its table
-NEVER: Final = 1 << 62
+NEVER: Final = (1 << 62) - 1  # the largest number that compiled code holds in a word
 
 
 class Timers:
@@ -26,25 +26,24 @@ class Timers:
     def __init__(self) -> None:
         self.next_ms = NEVER
         self._deadlines: list[int] = []
-        self._due: dict[int, list[Timer]] = {}
-
-    def __len__(self) -> int:
-        return sum(map(len, self._due.values()))
+        self._due: dict[int, Timer | list[Timer]] = {}  # one alone needs no list, half its memory
 
     def add(self, deadline_ms: int, key: str, order: int, table: int) -> None:
         """Set a timer for an entry."""
+        timer = (key, order, table)
         due = self._due.get(deadline_ms)
-        if due is not None:
-            due.append((key, order, table))
-            return
-        self._due[deadline_ms] = [(key, order, table)]
-        heappush(self._deadlines, deadline_ms)
-        self.next_ms = min(self.next_ms, deadline_ms)
+        if due is None:
+            self._due[deadline_ms] = timer
+            heappush(self._deadlines, deadline_ms)
+            self.next_ms = min(self.next_ms, deadline_ms)
+        elif isinstance(due, list):
+            due.append(timer)
+        else:
+            self._due[deadline_ms] = [due, timer]
 
     def pop(self) -> list[Timer]:
         """All that is due at `next_ms`, in order; they are gone then."""
         deadlines = self._deadlines
         due = self._due.pop(heappop(deadlines))
         self.next_ms = deadlines[0] if deadlines else NEVER
-        due.sort()
-        return due
+        return sorted(due) if isinstance(due, list) else [due]

@@ -118,7 +118,7 @@ def _tracing() -> float:
             super().__init__(*arguments)
             for step in self.steps:
                 for store in step.stores:
-                    vars(store).update(note=lambda known, trigger: (), ranged=False)
+                    store.ranged, vars(store)["note"] = False, lambda known, trigger: ()
 
         def emit(self, step: Step, encoded: list[Encoded], *_: Any) -> None:
             self.write(step, encoded, b"")

@@ -358,13 +358,19 @@ def test_state_of_another_class_is_refused_before_anything_is_written() -> None:
     def forgets(states: Any, record: Tick) -> Any:
         return (), [Other(**dict(total(record.at_ms, 1)))]
 
-    ran = driver(returns, forgets, batch_records=1).run([tick("1", 0, 9), tick("2", 1)])
+    @fold(reads=Tick, writes=(), tables=(table("more", state=Sum, key="place"),), name="yields")
+    def yields(states: Any, record: Tick) -> Any:
+        return iter(states), []
+
+    ran = driver(returns, forgets, yields, batch_records=1).run([tick("1", 0, 9), tick("2", 1)])
     assert ran.read(Total) == [total(1, 1)]
     assert ran.read(Other) == []
     assert letters(ran) == [
         ("PROCESSOR_FAULT", "returns/state/: a Tick was returned; a Sum or None was expected"),
         ("PROCESSOR_FAULT", "forgets returned 0 states; 1 were expected"),
+        ("PROCESSOR_FAULT", "yields returned a tuple_iterator; its states were expected"),
         ("PROCESSOR_FAULT", "forgets returned 0 states; 1 were expected"),
+        ("PROCESSOR_FAULT", "yields returned a tuple_iterator; its states were expected"),
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from schemas.record import Record, Stream, field
-from streams.driver import CRASH, Driver
+from streams.driver import APPENDED_MS, CRASH, Driver
+from streams.plan import INTERNAL_AHEAD_MS
 from streams.processor import Clock, Processor, fold
 from streams.topology import Flow
 from tests.streams.replayed import held, redone
@@ -118,3 +119,15 @@ def test_replay_of_the_journal_cuts_where_it_was_cut(
     monkeypatch.setattr("streams.unit.EXPIRED_MAX", 2)
     driver = ran(batch_records)
     assert redone(driver) == held(driver)
+
+
+def test_clock_may_be_moved_to_the_end_of_time() -> None:
+    visits = [Visit(name=name, town="x", at_ms=0) for name in "ab"]
+    last = Clock(APPENDED_MS + INTERNAL_AHEAD_MS)
+    ran = Driver(Flow("shop", processors())).run([visits[0], last])
+    ran.crash()
+    ran.run([visits[1], last])
+    assert [(tally.at_ms, tally.count) for tally in ran.read(Tally)] == [(102, 1)]
+    assert ran.letters == []
+    beyond = Driver(Flow("shop", processors())).run([Clock(last.at_ms + 1), Clock(1 << 62)])
+    assert [letter.error for letter in beyond.letters] == ["FUTURE_EVENT", "FUTURE_EVENT"]

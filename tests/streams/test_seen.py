@@ -5,6 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from streams.seen import HOUR_MS, PAGE_VALUES_MAX, Seen
 
 PLAN: Any = SimpleNamespace(name="toy.event.tick", unique="id", unique_hours=2)
@@ -54,3 +58,40 @@ def test_long_ids_make_a_page_full_before_its_time() -> None:
     for name in ("a" * 200_000, "b" * 200_000, "c"):
         first_sight(seen, tick(name), 0)
     assert [len(values or ()) for _, values in seen.flush(0)] == [2, 1]
+
+
+names = st.sampled_from([letter * size for letter in "abcdef" for size in (1, 3)])
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["note", "note", "note", "flush", "restore"]), names, st.integers(0, 2)
+    ),
+    max_size=80,
+)
+
+
+@given(steps)
+def test_what_is_flushed_is_all_that_a_restored_one_needs(
+    does: list[tuple[str, str, int]],
+) -> None:
+    """With pages of a few values, against a set of names by the hour."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.seen.PAGE_VALUES_MAX", 3)
+        patch.setattr("streams.seen.PAGE_CHARACTERS_MAX", 6)
+        seen, changelog, noted, time_ms = Seen(PLAN), {}, {}, 0
+        for what, name, hours in does:
+            time_ms += hours * HOUR_MS // 2
+            hour = time_ms // HOUR_MS
+            if what == "note":
+                known = noted.get(name, -PLAN.unique_hours - 1) >= hour - PLAN.unique_hours
+                assert first_sight(seen, tick(name), time_ms) is not known
+                noted[name] = hour if not known else noted[name]
+                continue
+            for page, values in seen.flush(time_ms):
+                changelog.pop(page, None)
+                if values is not None:
+                    changelog[page] = values.copy()
+            assert all(0 < len(values) <= 3 for values in changelog.values())
+            if what == "restore":
+                seen = Seen(PLAN)
+                seen.restore({page: values.copy() for page, values in changelog.items()})
+                assert seen.flush(time_ms) == []

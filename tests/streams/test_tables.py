@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 
 from schemas.record import Record, Stream, field
 from streams.driver import CRASH, Driver
-from streams.lineage import DERIVED, FOREIGN, place
+from streams.lineage import DERIVED, FOREIGN, pack_range, place
 from streams.processor import Clock, Table, fold, table
-from streams.tables import PARENTS_MAX, SEPARATOR, TableStore, split_references
+from streams.tables import (
+    PARENTS_MAX,
+    SEPARATOR,
+    Entry,
+    TableStore,
+    Touched,
+    parents_of,
+    split_references,
+)
 from streams.topology import Flow
 from streams.varint import varint
 
@@ -151,3 +159,43 @@ def test_parents_that_several_tables_remember_are_named_once(
     ]
     ran = Driver(Flow("shop", (counts,))).run([*visits[:4], *between, visits[4]])
     assert [str(parent) for parent in ran.origins(Crowd)[-1].parents] == expected
+
+
+def test_ranges_of_several_tables_are_joined_and_left_as_they_are() -> None:
+    one, other = place("shop.event.visit", 0, FOREIGN), place("shop.event.gift", 0, FOREIGN)
+    remembered: list[Any] = [{one: [3, 5]}, {one: [1, 4], other: [2, 2]}]
+    ranged = store(key="town", parents="range")
+    touched: list[Touched] = [
+        (n, ranged, "x", Entry(None, None, ranges, False)) for n, ranges in enumerate(remembered)
+    ]
+    trigger = one + varint(9)
+    assert parents_of(trigger, touched) == [
+        trigger,
+        pack_range(one, 1, 5),
+        pack_range(other, 2, 2),
+    ]
+    assert parents_of(trigger, touched[:1]) == [trigger, pack_range(one, 3, 5)]
+    assert remembered == [{one: [3, 5]}, {one: [1, 4], other: [2, 2]}]
+
+
+def test_range_that_one_table_lists_and_another_keeps_is_named_once() -> None:
+    visits = place("shop.event.visit", 0, FOREIGN)
+    listed, kept = store(key="town"), store(key="street", parents="range")
+    parents: Any = None
+    for n in range(PARENTS_MAX + 1):
+        parents = listed.note(parents, (visits + varint(n), visits, n))
+    touched: list[Touched] = [
+        (0, listed, "x", Entry(None, None, parents, False)),
+        (1, kept, "a", Entry(None, None, {visits: [0, PARENTS_MAX - 1]}, False)),
+    ]
+    assert parents_of(visits + varint(65), touched) == [
+        visits + varint(65),
+        pack_range(visits, 0, PARENTS_MAX - 1),
+        visits + varint(PARENTS_MAX),
+    ]
+
+
+@pytest.mark.parametrize("expires", [0, -1])
+def test_table_whose_entries_expire_at_once_is_refused(expires: int) -> None:
+    with pytest.raises(ValueError, match=f"table 'guests': expires is {expires}; 1 ms or more"):
+        store(key="town", expires=expires)
