@@ -26,7 +26,7 @@ from streams.settings import prefix_of
 from streams.snapshot import Keys
 from streams.topology import AnyProcessor, Flow, outputs_of, stream_of
 
-INTERNAL_AHEAD_MS = 1 << 61  # a clock may be moved to any time before NEVER
+INTERNAL_AHEAD_MS = 1 << 62
 
 
 @dataclass(frozen=True)

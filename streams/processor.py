@@ -62,7 +62,8 @@ class Table:
         Fields of the record that make the key; a record in which one is None does not touch the
         table.
     expires
-        ms after its creation (with `renews`: after its last write) at which an entry is forgotten.
+        ms after its creation (with `renews`: after its last write) at which an entry is forgotten,
+        1 at least.
     parents
         Which ids an entry keeps: of "all" records that wrote it, of the "latest", or a "range"
         from the first to the last. Of more than 64, "all" keeps a range of each partition: it names
@@ -82,12 +83,6 @@ class Table:
     parents: Parents = "all"
     in_place: bool = False
     touched_by: tuple[RecordClass, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.expires is not None and self.expires < 1:
-            raise ValueError(
-                f"table {self.name!r}: expires is {self.expires}; 1 ms or more was expected"
-            )
 
 
 def table(name: str, *, state: RecordClass, key: str | tuple[str, ...], **options: Any) -> Table:

@@ -127,6 +127,6 @@ def _trigger(parent: bytes) -> Trigger:
 
 def _parents(parent: bytes) -> tuple[bytes, ...]:
     try:
-        return tuple(split_references(parent, 0))
+        return tuple(dict.fromkeys(split_references(parent, 0)))
     except ValueError as error:
         raise WireFormat(f"its `parent` holds no references: {error}") from error

@@ -38,7 +38,7 @@ from streams.steps import step_of
 from streams.straight import straight_inputs
 from streams.tables import Trigger
 from streams.taken import Taken
-from streams.timers import Timers
+from streams.timers import NEVER, Timers
 from streams.topology import stream_of
 from streams.trace_context import take_in_context
 from streams.varint import varint
@@ -162,7 +162,7 @@ class Unit:
         if time_ms <= self.time_ms:
             return True  # nothing falls due before what has been reached
         timers, expired, last = self.timers, 0, -1
-        while timers.next_ms < time_ms:
+        while timers.next_ms < min(time_ms, NEVER):
             if expired >= most:
                 self.time_ms = max(self.time_ms, last + 1)
                 return False
@@ -230,7 +230,7 @@ class Unit:
     def emit(
         self, step: Step, encoded: list[Encoded], parents: list[bytes], model: bytes = b"\x00"
     ) -> None:
-        """Write what a step wrote for one record, and queue it for readers."""
+        """Write what a step wrote for one record, and queue it for readers. Parents differ."""
         if not encoded:
             return
         if len(parents) == 1:

@@ -74,6 +74,8 @@ def _table_problems(processor: AnyProcessor) -> Iterator[str]:
         where = f"{processor.name}.{table.name}"
         if "/" in where:
             yield f"{where}: the changelog parts names by slashes; choose names without"
+        if table.expires is not None and table.expires < 1:
+            yield f"{where}: its entries expire after {table.expires} ms; 1 or more was expected"
         if table.state.stream is not None:
             state = table.state.__name__
             yield f"{where}: its state {state} is a stream; declare a class without one"

@@ -88,8 +88,9 @@ def _restore(packages: tuple[str, ...], keys: int) -> tuple[float, int]:
     with closing(connection.cluster.log()) as log:
         restore(unit, log)
     seconds = time.perf_counter() - began
-    found = len(_store(unit).entries)
+    found, first_ms = len(_store(unit).entries), unit.timers.next_ms
     assert found == keys, f"{found} entries"
+    assert first_ms == NOW_MS + _store(unit).expires, "the first entry is due first"
     return seconds, psutil.Process().memory_info().rss - before
 
 

@@ -8,6 +8,7 @@ from schemas.record import Record, Stream, field
 from streams.driver import APPENDED_MS, CRASH, Driver
 from streams.plan import INTERNAL_AHEAD_MS
 from streams.processor import Clock, Processor, fold
+from streams.timers import NEVER
 from streams.topology import Flow
 from tests.streams.replayed import held, redone
 
@@ -121,13 +122,30 @@ def test_replay_of_the_journal_cuts_where_it_was_cut(
     assert redone(driver) == held(driver)
 
 
-def test_clock_may_be_moved_to_the_end_of_time() -> None:
-    visits = [Visit(name=name, town="x", at_ms=0) for name in "ab"]
-    last = Clock(APPENDED_MS + INTERNAL_AHEAD_MS)
-    ran = Driver(Flow("shop", processors())).run([visits[0], last])
+class Far(Record, stream=Stream("shop.event.far", "town", "at_ms", "me", ahead_hours_max=1 << 62)):
+    """Somebody comes in, at any time that a long can hold."""
+
+    town: str = field("Town.")
+    at_ms: int = field("When.", unit="ms", ge=0)
+
+
+@pytest.mark.parametrize("at_ms", [NEVER - 1, NEVER, NEVER + 1, (1 << 63) - 1])
+def test_time_may_be_moved_beyond_all_deadlines(at_ms: int) -> None:
+    @fold(reads=Far, writes=(), state=Guest, key="town", expires=OPEN_MS)
+    def fars(state: Guest | None, far: Far) -> tuple[Guest, list[Record]]:
+        return Guest(town=far.town, name=""), []
+
+    visit, far = Visit(name="a", town="x", at_ms=0), Far(town="x", at_ms=at_ms)
+    ran = Driver(Flow("shop", (*processors(), fars)), batch_records=1).run([visit, far])
     ran.crash()
-    ran.run([visits[1], last])
+    ran.run([Visit(name="b", town="x", at_ms=0), far])
     assert [(tally.at_ms, tally.count) for tally in ran.read(Tally)] == [(102, 1)]
     assert ran.letters == []
-    beyond = Driver(Flow("shop", processors())).run([Clock(last.at_ms + 1), Clock(1 << 62)])
-    assert [letter.error for letter in beyond.letters] == ["FUTURE_EVENT", "FUTURE_EVENT"]
+
+
+def test_clock_may_be_moved_beyond_all_deadlines() -> None:
+    ran = Driver(Flow("shop", processors()))
+    last = APPENDED_MS + INTERNAL_AHEAD_MS
+    ran.run([Visit(name="a", town="x", at_ms=0), Clock(last), Clock(last + 1)])
+    assert [(tally.at_ms, tally.count) for tally in ran.read(Tally)] == [(102, 1)]
+    assert [letter.error for letter in ran.letters] == ["FUTURE_EVENT"]

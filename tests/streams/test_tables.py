@@ -96,7 +96,8 @@ def test_parts_that_contain_the_separator_do_not_share_an_entry(between: list[ob
     other = Visit(town="x", at_ms=1, street="a", shop=f"{SEPARATOR}b")
     again = Visit(town="x", at_ms=2, street=f"a{SEPARATOR}", shop="b")
     flow = Flow("shop", (counting(key=("street", "shop")),))
-    ran = Driver(flow).run([first, *between, other, *between, again, Clock(5_000)])
+    items = [first, *between, other, *between, again, Clock(5_000)]
+    ran = Driver(flow, batch_records=1).run(items)
     assert [c.count for c in ran.read(Crowd)] == [2, 1]
 
 
@@ -157,7 +158,7 @@ def test_parents_that_several_tables_remember_are_named_once(
         Visit(town="x", at_ms=n, street=street, shop=shop)
         for n, (street, shop) in enumerate(["ab", "aa", "bb", "bb", "ba"])
     ]
-    ran = Driver(Flow("shop", (counts,))).run([*visits[:4], *between, visits[4]])
+    ran = Driver(Flow("shop", (counts,)), batch_records=1).run([*visits[:4], *between, visits[4]])
     assert [str(parent) for parent in ran.origins(Crowd)[-1].parents] == expected
 
 
@@ -193,9 +194,3 @@ def test_range_that_one_table_lists_and_another_keeps_is_named_once() -> None:
         pack_range(visits, 0, PARENTS_MAX - 1),
         visits + varint(PARENTS_MAX),
     ]
-
-
-@pytest.mark.parametrize("expires", [0, -1])
-def test_table_whose_entries_expire_at_once_is_refused(expires: int) -> None:
-    with pytest.raises(ValueError, match=f"table 'guests': expires is {expires}; 1 ms or more"):
-        store(key="town", expires=expires)

@@ -82,6 +82,8 @@ def of(*processors: Processor, name: str = "toy") -> Topology:
          "f.t is touched by Derived, which f does not read"),
         (of(step("f", tables=(table("t/u", state=Plain, key="key"),))),
          "f.t/u: the changelog parts names by slashes; choose names without"),
+        (of(step("f", state=Plain, key="key", expires=0)),
+         "f.state: its entries expire after 0 ms; 1 or more was expected"),
         (of(step("f", writes=kind("toy.feature.a")), step("f", writes=kind("toy.feature.b"))),
          "flow toy has two processors called 'f'"),
         (of(step("seen")), "no processor can be called 'seen': the changelog uses that name"),
