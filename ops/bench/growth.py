@@ -3,6 +3,9 @@ more keys are remembered?
 
 One worker takes a whole log of readings. What is told is the CPU that a record costs it, in a
 stretch of the log before which all there is to remember has been seen.
+
+With more keys more is written, too: of a batch, the changelog gets one record of each key. So for
+keys the same is also told by record moved: read, written as an output, or to the changelog.
 """
 
 from __future__ import annotations
@@ -25,6 +28,12 @@ SETTLED_SHARE = 0.7  # of a log, after which its costs are taken
 def bench_growth(records: int, most: int) -> dict[str, Any]:
     """CPU in us per record by what grows, and for each the largest over the smallest."""
     hop = _settled(Track(records, "growth_hop"))  # one partition, two streams
+    keyed = {
+        n: Track(records, f"growth_k{n}", package=KEYED, sensors=n)
+        for n in KEYS
+        if n <= records * SETTLED_SHARE
+    }
+    by_keys = {n: (_settled(track), _moved(track)) for n, track in keyed.items()}
     found = {
         "records": _by_records(most),
         "partitions": {
@@ -35,11 +44,8 @@ def bench_growth(records: int, most: int) -> dict[str, Any]:
             2: hop,
             MANY_STREAMS: _settled(Track(records, "growth_wide", package=WIDE)),
         },
-        "keys": {
-            n: _settled(Track(records, f"growth_k{n}", package=KEYED, sensors=n))
-            for n in KEYS
-            if n <= records * SETTLED_SHARE
-        },
+        "keys": {n: cost for n, (cost, _) in by_keys.items()},
+        "keys_by_record_moved": {n: cost / moved for n, (cost, moved) in by_keys.items()},
     }
     return {
         "cpu_us_per_record": {
@@ -70,6 +76,12 @@ def _by_records(most: int) -> dict[int, float]:
         mark: statistics.median(run[number] for run in runs if number < len(run))
         for number, mark in enumerate(marks[1:])
     }
+
+
+def _moved(track: Track) -> float:
+    """Records that were read, written as outputs, or to the changelog, by record read."""
+    written = [track.target, track.plan.topic(track.flow.changelog)]
+    return 1 + sum(map(track.count, written)) / track.records
 
 
 def _settled(track: Track) -> float:

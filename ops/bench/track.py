@@ -90,7 +90,7 @@ class Track:
     def prepare(self) -> None:
         """Have all readings in the topic; those of an earlier run are taken as they are."""
         self.apply()
-        if self._count(self.source) == self.records:
+        if self.count(self.source) == self.records:
             return
         applying.reset(self.topology, self.flow, self.cluster, inputs_too=True, group_too=False)
         self.apply()
@@ -183,7 +183,8 @@ class Track:
                 raise StreamsError(f"not all of {workers} workers came to work: {words or ''}")
             time.sleep(POLL_S)
 
-    def _count(self, topic: str) -> int:
+    def count(self, topic: str) -> int:
+        """Records of a topic that can be read, and markers of transactions."""
         places = [(topic, number) for number in range(self.partitions)]
         return sum(self.cluster.ends(places, committed=True).values())
 
@@ -235,7 +236,7 @@ class Track:
     def _look(self, name: str, running: Running, target: str) -> Look:
         if (words := running.ended) is not None:
             raise StreamsError(f"{name} has ended: {words}")
-        count = self._count(target)
+        count = self.count(target)
         return Look(time.monotonic(), count, running.cpu_s(), self._broker_s())
 
     def _broker_s(self) -> float:
@@ -246,7 +247,7 @@ class Track:
         """What a record of a topic takes on the embedded broker's disk, compressed."""
         folders = (Path(self.broker.data) / f"{topic}-{n}" for n in range(self.partitions))
         size = sum(log.stat().st_size for folder in folders for log in folder.glob("*.log"))
-        return size / max(self._count(topic), 1)
+        return size / max(self.count(topic), 1)
 
     def _compare(self, name: str, target: str) -> None:
         """Hold the first outputs, with their keys, to what should be there, in order."""
