@@ -256,8 +256,7 @@ def _as_ranges(references: Iterable[bytes]) -> tuple[bytes, ...]:
     ranges: Ranges = {}
     for reference in references:
         place, first, last = _range_of(reference)
-        ranges = _note_range(ranges, (reference, place, first))
-        ranges = _note_range(ranges, (reference, place, last))
+        ranges = _joined(ranges, {place: [first, last]})
     return tuple(
         pack_range(place, first, last) if first < last else place + varint(first)
         for place, (first, last) in ranges.items()

@@ -14,7 +14,6 @@ from typing import Any
 HERE = Path(__file__).parent
 RECORDED, PAGE, README = HERE / "recorded", HERE / "figures.md", HERE.parents[1] / "README.md"
 MILLION, REPLICAS, BUSY, DAY_S = 1_000_000, 3, 0.6, 86_400
-GROWN = {"keys_by_record_moved": "keys, a record read or written"}
 BEGIN, END = "<!-- figures of the hop -->", "<!-- end -->"
 HEAD = """# Figures
 
@@ -157,12 +156,13 @@ def _million(scale: dict[str, Any]) -> str:
 def _growth(growth: dict[str, Any]) -> list[str]:
     parts = [
         "CPU that a record costs, the more there is of something; without the worker's first "
-        "thread, in which Faust starts. Medians of several runs by records, but for the longest."
+        "thread, in which Faust starts. Medians of several runs by records, but for the longest. "
+        "A record is moved when it is read, written as an output, or to the changelog."
     ]
     for name, costs in growth["cpu_us_per_record"].items():
         sizes = [f"{int(size):,}" for size in costs]
         over = growth["largest_over_smallest"][name]
-        what = GROWN.get(name, name)
+        what = name.replace("_", " ")
         title = f"by {what}: the largest is {over:g} x the smallest"
         parts += [plot(title, sizes, "CPU us/record", list(costs.values()), x_axis=what)]
     return parts

@@ -118,7 +118,8 @@ def _tracing() -> float:
             super().__init__(*arguments)
             for step in self.steps:
                 for store in step.stores:
-                    store.ranged, vars(store)["note"] = False, lambda known, trigger: ()
+                    store.ranged = False
+                    vars(store)["note"] = lambda known, trigger: ()  # in place of the method
 
         def emit(self, step: Step, encoded: list[Encoded], *_: Any) -> None:
             self.write(step, encoded, b"")
