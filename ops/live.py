@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.connect import Connection
-from streams.clients import translated
+from streams.clients import result_of, translated
 from streams.errors import StreamsError
 from streams.graph import Edge
 from streams.registry import STRICTER
@@ -103,10 +103,10 @@ def _readers(connection: Connection, topology: Topology) -> dict[str, set[str]]:
     places = [(topic, p) for topic in topics for p in range(counts[topic])]
     admin, timeout = cluster.admin(), cluster.settings.request_timeout_s
     with translated("list_consumer_groups"):
-        listed = admin.list_consumer_groups(request_timeout=timeout).result().valid
+        listed = result_of(admin.list_consumer_groups(request_timeout=timeout)).valid
         names = [one.group_id for one in listed]
         asked = admin.describe_consumer_groups(names, request_timeout=timeout) if names else {}
-        members = {name: future.result().members for name, future in asked.items()}
+        members = {name: result_of(future).members for name, future in asked.items()}
     return {
         name: {topic for topic, _ in cluster.committed(name, places)}
         | {p.topic for one in members[name] for p in one.assignment.topic_partitions} & set(topics)

@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
     OffsetSpec,
 )
 
-from streams.clients import MOVING_CODES, answered, base_config, moves, translated
+from streams.clients import MOVING_CODES, answered, base_config, moves, result_of, translated
 from streams.errors import BrokerError, OutcomeUnknown
 from streams.settings import Settings
 
@@ -203,8 +203,8 @@ class Cluster:
         """The settings of topics as the cluster has them."""
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
         with translated("describe_configs"):
-            futures = self.admin().describe_configs(resources) if resources else {}
-            return {r.name: {k: v.value for k, v in f.result().items()} for r, f in futures.items()}
+            asked = self.admin().describe_configs(resources) if resources else {}
+            return {r.name: {k: v.value for k, v in result_of(f).items()} for r, f in asked.items()}
 
     def committed(
         self, group: str, partitions: Iterable[tuple[str, int]]
@@ -249,7 +249,7 @@ class Cluster:
             with translated("describe_consumer_groups"):
                 timeout = self.settings.request_timeout_s
                 asked = self.admin().describe_consumer_groups([group], request_timeout=timeout)
-                found = asked[group].result()
+                found = result_of(asked[group])
         except BrokerError:
             self._admin = None  # an old client goes on looking for a coordinator that has gone
             raise
@@ -270,7 +270,7 @@ class Cluster:
             try:
                 timeout = self.settings.request_timeout_s
                 deleted = self.admin().delete_consumer_groups([group], request_timeout=timeout)
-                deleted[group].result()
+                result_of(deleted[group])
                 return
             except KafkaException as error:
                 cause = error.args[0]
@@ -287,7 +287,7 @@ class Cluster:
     def _each(self, futures: dict[Any, Any], *tolerated: int) -> None:
         for name, future in futures.items():
             try:
-                future.result()
+                result_of(future)
             except KafkaException as error:
                 if error.args[0].code() not in tolerated:
                     raise BrokerError(f"{name}: {error.args[0].str()}") from error

@@ -123,11 +123,23 @@ def deliver(
             raise KafkaException(next(ended, failed[0]))
 
 
+def result_of(future: Any) -> Any:
+    """What an admin client's future holds. Its error is raised as a copy: the future's own would
+    hold it, and all that its callers' frames hold, in a cycle. A client in there would be destroyed
+    by the thread that next collects garbage; where that is one of librdkafka's, it ends the process
+    (confluent-kafka-python #2131).
+    """
+    error = future.exception()
+    if error is not None:
+        raise type(error)(*error.args)
+    return future.result()
+
+
 def answered(futures: Mapping[TopicPartition, Any]) -> dict[tuple[str, int], int]:
     """The offsets that a broker was asked to list. BrokerError where it gave none: a question that
     timed out may end without an error, and with an offset that is none.
     """
-    found = {(p.topic, p.partition): future.result().offset for p, future in futures.items()}
+    found = {(p.topic, p.partition): result_of(future).offset for p, future in futures.items()}
     for (topic, partition), offset in found.items():
         if offset < 0:
             raise BrokerError(
@@ -140,7 +152,7 @@ def topic_ids(admin: Any, topics: Iterable[str], timeout_s: float) -> dict[str, 
     """The ids of topics; one that is deleted and made anew has another (KIP-516)."""
     with translated("describe_topics"):
         asked = admin.describe_topics(TopicCollection(list(topics)), request_timeout=timeout_s)
-        return {name: str(future.result().topic_id) for name, future in asked.items()}
+        return {name: str(result_of(future).topic_id) for name, future in asked.items()}
 
 
 def places(starts: Mapping[tuple[str, int], int]) -> list[TopicPartition]:

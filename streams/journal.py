@@ -89,7 +89,7 @@ def _transactions(
                 starts[which] = -1
         unit.advance(entry.time_ms)
         unit.taken.settings = entry.settings
-        yield Replayed(entry, unit.flush())
+        yield Replayed(entry, list(unit.flush()))
 
 
 class Tape:

@@ -21,9 +21,9 @@ from streams.merge import Stored
 from streams.seen import Page
 from streams.snapshot import open_model
 from streams.snapshot_log import Parts, last_two, whole_snapshots
-from streams.tables import TableStore
+from streams.tables import STATE_HEADER, TableStore
 from streams.topology import stream_of
-from streams.unit import STATE_HEADER, Unit
+from streams.unit import Unit
 
 LOG = logging.getLogger("doa.snapshot")
 REFUSED_TOLD_MAX = 5

@@ -60,7 +60,9 @@ class Settings(BaseSettings):
         12_000, ge=1, description="Fetched records that wait, per input."
     )
     queue_bytes_max: int = Field(16_000_000, ge=1, description="Bytes that wait, per input.")
-    fetch_records: int = Field(2_000, ge=1, description="Records taken from the consumer at once.")
+    fetch_records: int = Field(  # with more, a record has left the cache when it is its turn
+        500, ge=1, description="Records taken from the consumer at once."
+    )
     redrive_records_max: int = Field(
         500, ge=1, description="Dead letters that are asked for in one transaction."
     )

@@ -25,11 +25,12 @@ Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, it
 Ranges = dict[bytes, list[int]]  # the first and the last record of each place
 PARENTS_MAX: Final = 64
 SEPARATOR: Final = "\x1f"
+STATE_HEADER: Final = "doa-state"  # of a changelog's records: deadline and parents of an entry
 
 
 class Entry:
     """What is remembered under one key: a value (or its bytes), its deadline, the ids of the
-    records that made it.
+    records that made it; and whether the changelog has heard of its key.
     """
 
     __slots__ = ("deadline", "parents", "stored", "value")
@@ -49,14 +50,14 @@ class TableStore:
         self.codec = codec
         self.prefix = f"{processor}/{table.name}/"
         self.entries: dict[str, Entry] = {}
-        self.dirty: dict[str, bool] = {}  # key -> whether the changelog has heard of it
+        self.dirty: dict[str, Entry | None] = {}  # what changed, None where it is gone
         self.state = table.state
         self.in_place = table.in_place
         self.expires = table.expires
         self.renews = table.renews and table.expires is not None
         self._key, self._first = table.key, table.key[0]
         self._texts = all(_is_text(table, name) for name in table.key)
-        self.ranged, self._latest = table.parents == "range", table.parents == "latest"
+        self.ranged, self.latest = table.parents == "range", table.parents == "latest"
 
     def key_of(self, fields: dict[str, Any]) -> str | None:
         """The text of a record's key, by its fields; None when one of them is."""
@@ -84,17 +85,17 @@ class TableStore:
 
     def create(self, key: str, value: Any, now_ms: int, trigger: Trigger) -> int | None:
         """Remember a value under a new key; returns its deadline."""
-        self.dirty.setdefault(key, False)
         deadline = None if self.expires is None else now_ms + self.expires
-        self.entries[key] = Entry(value, deadline, self.note(None, trigger), False)
+        gone = key in self.dirty  # in this transaction: the changelog still holds what it was
+        entry = Entry(value, deadline, self.note(None, trigger), gone)
+        self.entries[key] = self.dirty[key] = entry
         return deadline
 
     def update(self, key: str, entry: Entry, value: Any, now_ms: int, trigger: Trigger) -> None:
         """Remember a new value. The deadline of an entry that renews moves on its own: its timer,
         when it fires, is set again.
         """
-        if key not in self.dirty:
-            self.dirty[key] = entry.stored
+        self.dirty[key] = entry
         entry.value = value
         entry.parents = self.note(entry.parents, trigger)
         if self.renews:
@@ -102,12 +103,14 @@ class TableStore:
 
     def note(self, parents: Any, trigger: Trigger) -> Any:
         """The parents of an entry, which may have none yet, and the record that changes it."""
-        if self._latest:
-            return (trigger[0],)
+        if self.latest:
+            return trigger[0]
         return _note_range(parents, trigger) if self.ranged else _note_all(parents, trigger)
 
     def references(self, entry: Entry) -> Sequence[bytes]:
         """The parents of an entry, packed."""
+        if self.latest:
+            return (entry.parents,)
         return _packed(entry.parents) if self.ranged else entry.parents
 
     def refuse(self, value: Any) -> None:
@@ -119,28 +122,23 @@ class TableStore:
 
     def delete(self, key: str) -> None:
         """Forget a key; a tombstone is owed only if the changelog ever heard of it."""
-        entry = self.entries.pop(key)
-        if self.dirty.get(key, entry.stored):
-            self.dirty[key] = True
+        if self.entries.pop(key).stored:
+            self.dirty[key] = None
         else:
             self.dirty.pop(key, None)
 
-    def flush(self) -> list[tuple[str, bytes | None, bytes]]:
-        """What the changelog has to hear: (key, value or None, state header)."""
-        changes: list[tuple[str, bytes | None, bytes]] = []
-        for key in self.dirty:
-            entry = self.entries.get(key)
-            if entry is None:
-                changes.append((self.prefix + key, None, b""))
-                continue
-            entry.stored = True
-            value = entry.value
-            if type(value) is not bytes:
-                value = self._encoded(key, value)
-            head = varint(0 if entry.deadline is None else entry.deadline + 1)
-            changes.append((self.prefix + key, value, head + b"".join(self.references(entry))))
-        self.dirty.clear()
-        return changes
+    def written(
+        self, key: str, entry: Entry | None
+    ) -> tuple[bytes | None, list[tuple[str, bytes]]]:
+        """What the changelog has to hear of a key that changed: value or None, and headers."""
+        if entry is None:
+            return None, []
+        entry.stored = True
+        value = entry.value
+        data: bytes = value if type(value) is bytes else self._encoded(key, value)
+        head = varint(0 if entry.deadline is None else entry.deadline + 1)
+        parents = entry.parents if self.latest else b"".join(self.references(entry))
+        return data, [(STATE_HEADER, head + parents)]
 
     def _encoded(self, key: str, value: Any) -> bytes:
         try:
@@ -163,7 +161,7 @@ class TableStore:
         return safe_text(said, (kind for one in records for kind in kinds_in(one)))
 
     def restore(self, key: str, value: bytes, head: bytes) -> Entry:
-        """Take back what `flush` wrote."""
+        """Take back what `written` said."""
         deadline, at = read_varint(head, 0)
         entry = Entry(value, deadline - 1 if deadline else None, head[at:], True)
         self.entries[key] = entry
@@ -173,7 +171,7 @@ class TableStore:
         references = split_references(head, 0)
         if self.ranged:
             return {r[0]: [r[1], r[2]] for r in map(_range_of, references)}
-        return tuple(references)
+        return references[-1] if self.latest else tuple(references)
 
 
 # What a record touches: the number of a table of its fold, the table, a key, the entry if there is.
@@ -192,7 +190,9 @@ def parents_of(trigger: bytes, touched: Iterable[Touched]) -> list[bytes]:
     for _, store, _, entry in touched:
         if entry is None:
             continue
-        if not store.ranged:
+        if store.latest:
+            parents.append(entry.parents)
+        elif not store.ranged:
             parents += entry.parents
         elif ranges is None:
             ranges = entry.parents

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -70,7 +70,7 @@ class Transaction:
         """Open it; with records in hand only, since an open transaction holds up readers."""
         self.open, self.began = True, time.monotonic()
 
-    def write(self, partition: int, outputs: list[Output]) -> None:
+    def write(self, partition: int, outputs: Iterable[Output]) -> None:
         """Hand records to the producer, which sends them while others are made. Waits for a commit
         under way.
         """

@@ -1,14 +1,14 @@
 """A unit: one partition of a flow, as a function of the records it is given.
 
 It knows nothing of Kafka. The transactional loop and the in-memory driver both feed it, record by
-record in the merged order; it runs each through all processors to the end before the next, and
-gathers what has to be written: outputs, dead letters, changelog and journal. Restoring it from
-those topics gives the same unit.
+record in the merged order; it runs each to the end before the next, and gathers what is to be
+written: outputs, dead letters, changelog, journal. Restoring it from those gives the same unit.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from time import perf_counter_ns
 from typing import Any, Final
 
@@ -43,7 +43,6 @@ from streams.topology import stream_of
 from streams.trace_context import take_in_context
 from streams.varint import varint
 
-STATE_HEADER = "doa-state"
 EXPIRED_MAX: Final = 20_000  # entries, and those of the deadline of the last, before one record
 NO_LIMIT: Final = 1 << 62
 
@@ -274,27 +273,28 @@ class Unit:
         outputs, self.outputs = self.outputs, []
         return outputs
 
-    def flush(self) -> list[Output]:
-        """Everything that this transaction has to write; the unit is then ready for the next."""
-        outputs = self.outputs
-        changelog = self.plan.topic(self.plan.flow.changelog)
+    def flush(self) -> Iterator[Output]:
+        """All that this transaction has to write, made when asked for; then the next may begin."""
+        yield from self.outputs
+        topic, flow = self.plan.topic, self.plan.flow
+        changelog = topic(flow.changelog)
         for step in self.steps:
             for store in step.stores:
-                for key, value, head in store.flush():
-                    outputs.append((changelog, key, value, [(STATE_HEADER, head)] if value else []))
+                for key, entry in store.dirty.items():
+                    value, headers = store.written(key, entry)
+                    yield changelog, store.prefix + key, value, headers
+                store.dirty.clear()
         for seen in self.seen.values():
             for (hour, page), ids in seen.flush(self.time_ms):
                 value = None if ids is None else self.plan.seen_codec.encode(SeenIds(ids=ids))
-                outputs.append((changelog, f"seen/{seen.name}/{hour}/{page}", value, []))
+                yield changelog, f"seen/{seen.name}/{hour}/{page}", value, []
         state = UnitState(
             time_ms=self.time_ms,
             written={e.name: e.n for e in self.edges.values()},
             generations={s.name: s.generation for s in self.steps if isinstance(s, LearnerStep)},
         )
-        outputs.append((changelog, "unit", self.plan.unit_codec.encode(state), []))
-        entry = self.taken.entry(self.plan.flow.code_version, self.time_ms)
-        journal = self.plan.topic(self.plan.flow.journal)
-        outputs.append((journal, None, self.plan.journal_codec.encode(entry), []))
+        yield changelog, "unit", self.plan.unit_codec.encode(state), []
+        took = self.taken.entry(flow.code_version, self.time_ms)
+        yield topic(flow.journal), None, self.plan.journal_codec.encode(took), []
         self.outputs, self.bytes_out, self.changed = [], 0, False
         self.taken = Taken([i.name for i in self.plan.inputs])
-        return outputs

@@ -64,6 +64,7 @@ def _theirs(environment_name: str, *arguments: str) -> Command:
 
 DOA = Engine("doa", "exactly once", lambda home: worker(0), "doa")
 AT_LEAST, EXACTLY = "at least once", "exactly once"
+KEYED_LOOP = Engine("keyed_loop", AT_LEAST, _ours(f"{PEERS}.loop_keyed"), "confluent-kafka")
 ENGINES = {
     engine.name: engine
     for engine in (

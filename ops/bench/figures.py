@@ -156,8 +156,10 @@ def _million(scale: dict[str, Any]) -> str:
 def _growth(growth: dict[str, Any]) -> list[str]:
     parts = [
         "CPU that a record costs, the more there is of something; without the worker's first "
-        "thread, in which Faust starts. Medians of several runs by records, but for the longest. "
-        "A record is moved when it is read, written as an output, or to the changelog."
+        "thread, in which Faust starts. Medians of several runs by keys, and by records but for "
+        "the longest. A record is moved when it is read, written as an output, or to the "
+        "changelog. The bare loop remembers in a dictionary and writes as much, at least once and "
+        "by fastavro; it checks nothing, traces nothing, and does not restore."
     ]
     for name, costs in growth["cpu_us_per_record"].items():
         sizes = [f"{int(size):,}" for size in costs]

@@ -110,7 +110,7 @@ def _write(connection: Connection, plan: Plan, keys: int) -> int:
             f"2013-01-01.UA.{number}.EWR", Left(delay_minutes=7.0), NOW_MS + number, trigger
         )
     producer = connection.cluster.producer()
-    outputs = unit.flush()
+    outputs = list(unit.flush())
     for topic, key, value, headers in outputs:
         put(producer, topic, value, key, 0, headers=headers)
     left_over = producer.flush(connection.settings.restore_timeout_s)

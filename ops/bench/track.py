@@ -7,8 +7,8 @@ between two looks in its window; starting and warming up are not counted.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -114,19 +114,27 @@ class Track:
         """One window of one engine, on topics and in a group of this round's own."""
         if engine is DOA:
             return self.run_ours(1, window_s)
-        target = f"{self.plan.prefix}hop.{engine.name}.{number}"
-        group = f"{target}.{time.time_ns()}"  # none that has an offset from an earlier run
-        self.cluster.delete([target])
-        self.cluster.create({target: (1, RAW)})
-        applying.await_topics(self.cluster, {target})
-        commands, settings = [engine.command(self.home)], self._settings(group, target)
-        try:
-            with Running(commands, settings, self.home / f"{engine.name}.log") as running:
-                found = self._window(engine.name, running, target, window_s)
+        with self._peer(engine, number) as (running, target):
+            found = self._window(engine.name, running, target, window_s)
             self._compare(engine.name, target)
             return found
+
+    @contextmanager
+    def _peer(self, engine: Engine, number: int) -> Iterator[tuple[Running, str]]:
+        """A peer at work, and the topic that it writes to, which is gone with it."""
+        target = f"{self.plan.prefix}hop.{engine.name}.{number}"
+        group = f"{target}.{time.time_ns()}"  # none that has an offset from an earlier run
+        topics = {target: (1, RAW), f"{target}.state": (1, {**RAW, "cleanup.policy": "compact"})}
+        self.cluster.delete(list(topics))
+        self.cluster.create(topics)
+        applying.await_topics(self.cluster, set(topics))
+        settings = self._settings(group, target)
+        log = self.home / f"{engine.name}.log"
+        try:
+            with Running([engine.command(self.home)], settings, log) as running:
+                yield running, target
         finally:
-            self.cluster.delete([target])
+            self.cluster.delete(list(topics))
 
     def run_ours(self, workers: int, window_s: float) -> Round:
         """One window of so many workers of ours, from the first reading on."""
@@ -145,22 +153,31 @@ class Track:
         with starting as running:
             return self._await_output(DOA.name, running, self.target).at - began
 
-    def costs(self, marks: Sequence[int]) -> list[float]:
-        """CPU in us per record of a worker of ours, between these numbers of visible outputs. Its
-        first thread is left out: in it Faust goes on starting when the flow has begun to work, and
-        hardly works afterwards.
+    def costs(self, marks: Sequence[int], engine: Engine = DOA) -> list[float]:
+        """CPU in us per record of an engine, between these numbers of visible outputs. Of a worker
+        of ours the first thread is left out: in it Faust goes on starting when the flow has begun
+        to work, and hardly works afterwards.
         """
-        spent, moved_at = [], time.monotonic()
+        if engine is not DOA:
+            with self._peer(engine, 0) as (running, target):
+                return self._costs(engine, running, target, marks)
         with self._workers(1) as running:
-            now = self._await_output(DOA.name, running, self.target)
-            for mark in marks:
-                while now.count < mark:
-                    time.sleep(MOVED_POLL_S)
-                    before, now = now, self._look(DOA.name, running, self.target)
-                    moved_at = now.at if now.count > before.count else moved_at
-                    if now.at > moved_at + START_S_MAX:
-                        raise StreamsError(f"nothing was written after {now.count:,} outputs")
-                spent.append((now.count, now.cpu_s - running.first_threads_s()))
+            return self._costs(engine, running, self.target, marks)
+
+    def _costs(
+        self, engine: Engine, running: Running, target: str, marks: Sequence[int]
+    ) -> list[float]:
+        spent, moved_at = [], time.monotonic()
+        now = self._await_output(engine.name, running, target)
+        for mark in marks:
+            while now.count < mark:
+                time.sleep(MOVED_POLL_S)
+                before, now = now, self._look(engine.name, running, target)
+                moved_at = now.at if now.count > before.count else moved_at
+                if now.at > moved_at + START_S_MAX:
+                    raise StreamsError(f"nothing was written after {now.count:,} outputs")
+            apart_s = running.first_threads_s() if engine is DOA else 0.0
+            spent.append((now.count, now.cpu_s - apart_s))
         return [
             (after_s - before_s) / (after - before) * MICRO
             for (before, before_s), (after, after_s) in pairwise(spent)

@@ -11,6 +11,7 @@ import gc
 import importlib
 import os
 import statistics
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -183,4 +184,4 @@ class FedUnit:
             assert taken, "the logs hold records for all turns"
             left -= taken
             unit.take_outputs()
-        unit.flush()
+        deque(unit.flush(), maxlen=0)

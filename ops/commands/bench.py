@@ -244,7 +244,7 @@ def recovery(packages: tuple[str, ...], keys: tuple[int, ...], output: str) -> N
 def growth(records: int, most: int, output: str) -> None:
     """What a record costs, the more records, partitions, streams and keys there are.
 
-    Takes five to ten minutes. Example: doa bench growth --records 300000 --most 1000000 -o json
+    Takes a quarter of an hour. Example: doa bench growth --records 300000 --most 1000000 -o json
     """
     from ops.bench.growth import bench_growth
 

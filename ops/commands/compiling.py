@@ -27,7 +27,7 @@ def compile_command(packages: tuple[str, ...], remove: bool, output: str) -> Non
     else:
         say("compiling what is not yet compiled; the first time takes about two minutes")
         compiled.compile_hot()
-        codecs = compiled.compile_codecs((*packages, compiled.BENCHED))
+        codecs = compiled.compile_codecs((*packages, *compiled.BENCHED))
     made = compiled.folder().is_dir()
     if output == "json":
         seconds = round(time.monotonic() - began, 1)

@@ -104,7 +104,7 @@ def test_codecs_that_are_missing_are_made_beside_the_modules(
 
 
 def test_every_record_of_every_flow_has_its_codec_compiled() -> None:
-    packages = "processors", compiled.BENCHED
+    packages = "processors", *compiled.BENCHED
     texts = dict(compiled.codec_texts(packages))
     assert compiled.codec_texts(packages) == texts, "they are the same whenever they are made"
     for words in ("class_PlannedFeature", "['departure_delay_minutes']", "['surprise']"):

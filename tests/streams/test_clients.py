@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from concurrent.futures import Future
 from typing import Any
 
@@ -102,6 +104,27 @@ def test_answer_that_names_no_offset_is_none() -> None:
     none.set_result(ListOffsetsResultInfo(-1001, -1, -1))
     with pytest.raises(BrokerError, match=r"did not say where topic\[4\] ends"):
         answered({TopicPartition("topic", 3): given, TopicPartition("topic", 4): none})
+
+
+def test_error_of_a_future_leaves_no_client_for_the_garbage_collector() -> None:
+    class Client:
+        """What only the frame of its user holds."""
+
+    def ask(client: Client) -> None:
+        future: Future[Any] = Future()
+        future.set_exception(KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)))
+        with pytest.raises(KafkaException, match="NOT_LEADER"):
+            answered({TopicPartition("topic", 3): future})
+
+    client = Client()
+    left = weakref.ref(client)
+    gc.disable()
+    try:
+        ask(client)
+        del client
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

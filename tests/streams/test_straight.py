@@ -169,7 +169,7 @@ class Fed:
         unit = self.unit
         counts = [(s.records_in, s.records_out, s.dead_letters) for s in unit.steps]
         left = unit.time_ms, unit.records_in, unit.records_out, unit.bytes_out, counts
-        return left, unit.taken.reached, unit.flush()
+        return left, unit.taken.reached, list(unit.flush())
 
 
 @pytest.fixture(autouse=True)

@@ -6,16 +6,18 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.record import Record, Stream, field
+from streams.codec import Codec, MemoryRegistry
 from streams.driver import CRASH, Driver
 from streams.lineage import DERIVED, FOREIGN, pack_range, place
 from streams.processor import Clock, Table, fold, table
 from streams.tables import (
     PARENTS_MAX,
     SEPARATOR,
+    STATE_HEADER,
     Entry,
     TableStore,
     Touched,
@@ -66,7 +68,44 @@ def counting(**options: Any) -> Any:
 
 def store(**options: Any) -> TableStore:
     entry: Table = table("guests", state=Guests, **options)
-    return TableStore("counts", entry, None)  # type: ignore[arg-type]
+    return TableStore("counts", entry, Codec(Guests, "guests", MemoryRegistry()))
+
+
+@example([(verb, "a") for verb in ("set", "flush", "forget", "set", "forget")])
+@given(st.lists(st.tuples(st.sampled_from(["set", "forget", "flush"]), st.sampled_from("ab"))))
+def test_changelog_hears_once_of_each_key_that_it_has_to(steps: list[tuple[str, str]]) -> None:
+    guests = store(key=("town",))
+    heard: dict[str, bytes] = {}
+    for n, (verb, key) in enumerate([*steps, ("flush", "")]):
+        trigger = (b"here" + varint(n), b"here", n)
+        entry = guests.entries.get(key)
+        if verb == "flush":
+            for one, changed in guests.dirty.items():
+                value, headers = guests.written(one, changed)
+                if value is None:
+                    del heard[one]  # it was there: a tombstone of nothing is not owed
+                else:
+                    heard[one] = value
+                    assert headers[0][0] == STATE_HEADER
+            guests.dirty.clear()
+            found = {one: guests.codec.decode(value) for one, value in heard.items()}
+            assert found == {one: entry.value for one, entry in guests.entries.items()}
+        elif verb == "forget":
+            if entry is not None:
+                guests.delete(key)
+        elif entry is None:
+            guests.create(key, Guests(town=key, count=n), 0, trigger)
+        else:
+            guests.update(key, entry, Guests(town=key, count=n), 0, trigger)
+
+
+def test_latest_parent_is_the_last_that_is_restored() -> None:
+    guests = store(key=("town",), parents="latest")
+    here = place("here", 0, FOREIGN)
+    head = varint(0) + b"".join(here + varint(n) for n in (7, 8))  # of before it was `latest`
+    entry = guests.restore("a", guests.codec.encode(Guests(town="a", count=1)), head)
+    assert guests.value_of(entry).count == 1
+    assert guests.references(entry) == (here + varint(8),)
 
 
 texts = st.text(st.sampled_from(f'a"[\\{SEPARATOR}'), max_size=4)

@@ -20,7 +20,6 @@ from pathlib import Path
 from ops.compiled import prefer, preferred
 if sys.argv[1:]:
     assert prefer(Path(sys.argv[1]))
-import ops.bench.hop as package
 import streams.unit
 from ops.bench.readings import readings
 from ops.bench.unit import FedUnit
@@ -31,7 +30,8 @@ from streams.topology import discover
 from streams.unit import NO_LIMIT
 assert preferred() == (not streams.unit.__file__.endswith(".py")) == bool(sys.argv[1:])
 feeds = {
-    "hop": (discover([package.__name__]).flow("hop"), readings()),
+    "hop": (discover(["ops.bench.hop"]).flow("hop"), readings()),
+    "keyed": (discover(["ops.bench.keyed"]).flow("keyed"), readings(400)),
     "flights": (discover().flow("flights"), read_timeline(6_000).records(0)),
 }
 for name, (flow, events) in feeds.items():
@@ -102,11 +102,11 @@ def test_compiled_modules_write_the_same_bytes(tmp_path: Path) -> None:
     assert not prefer(tmp_path / "none")
     place = compile_hot(tmp_path / "made")
     assert compile_hot(place) == place, "it is there"
-    packages = "processors", BENCHED
+    packages = "processors", *BENCHED
     assert compile_codecs(packages, place) == len(codec_texts(packages)) > 50
     assert compile_codecs(packages, place) == 0, "they are there"
     plain = written()
-    assert [line.split()[0] for line in plain] == ["hop", "flights"]
+    assert [line.split()[0] for line in plain] == ["hop", "keyed", "flights"]
     assert int(plain[0].split()[1]) > 12_000, "a feature for each reading, and state"
     assert written(str(place)) == plain
     assert written(str(place), script=STRICT) == ["0"] * 17

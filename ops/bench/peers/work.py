@@ -37,9 +37,19 @@ READING, FEATURE = _schema("hop.event.reading"), _schema("hop.feature.reading")
 
 def hop(value: bytes) -> bytes:
     """The feature of a reading, both in Confluent's wire format."""
-    r: Any = schemaless_reader(BytesIO(value[WIRE_BYTES:]), READING, None)
+    reading = decoded(value)
+    return feature_of(reading, reading["noise"])
+
+
+def decoded(value: bytes) -> Any:
+    """The fields of a reading."""
+    return schemaless_reader(BytesIO(value[WIRE_BYTES:]), READING, None)
+
+
+def feature_of(r: Any, noise: float) -> bytes:
+    """The feature of a reading, had it this noise."""
     mean, spread, magnitude, surprise = derived(
-        r["temperature"], r["humidity"], r["pressure"], r["wind"], r["light"], r["noise"]
+        r["temperature"], r["humidity"], r["pressure"], r["wind"], r["light"], noise
     )
     feature = {
         "sensor": r["sensor"],
@@ -51,7 +61,12 @@ def hop(value: bytes) -> bytes:
         "magnitude": magnitude,
         "surprise": surprise,
     }
+    return encoded(FEATURE, feature)
+
+
+def encoded(schema: Any, fields: Any) -> bytes:
+    """A record in the wire format."""
     out = BytesIO()
     out.write(PREFIX)
-    schemaless_writer(out, FEATURE, feature)
+    schemaless_writer(out, schema, fields)
     return out.getvalue()
