@@ -221,7 +221,7 @@ class Driver:
         return merge
 
     def _commit(self, unit: Unit, positions: list[int]) -> None:
-        for output in unit.flush():
+        for output in list(unit.flush()):  # all of it, before anything counts as committed
             self._append(output, unit.partition)
         self.committed[unit.partition] = list(positions)
         unit.refused = {}

@@ -274,7 +274,7 @@ class Unit:
         return outputs
 
     def flush(self) -> Iterator[Output]:
-        """All that this transaction has to write, made when asked for; then the next may begin."""
+        """All that this transaction has to write, made as it is taken: it has to be to the end."""
         yield from self.outputs
         topic, flow = self.plan.topic, self.plan.flow
         changelog = topic(flow.changelog)

@@ -6,7 +6,7 @@ stretch of the log before which all there is to remember has been seen.
 
 With more keys more is written, too: of a batch, the changelog gets one record of each key. So for
 keys the same is also told by record moved: read, written as an output, or to the changelog; and of
-a bare loop, which remembers as much in a dictionary and writes as much.
+a bare loop, which remembers as much in a dictionary and writes each key once per batch, too.
 """
 
 from __future__ import annotations

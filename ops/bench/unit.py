@@ -119,7 +119,7 @@ def _tracing() -> float:
             super().__init__(*arguments)
             for step in self.steps:
                 for store in step.stores:
-                    store.ranged = False
+                    store.ranged = store.latest = False
                     vars(store)["note"] = lambda known, trigger: ()  # in place of the method
 
         def emit(self, step: Step, encoded: list[Encoded], *_: Any) -> None:

@@ -89,7 +89,9 @@ def test_output_that_no_reader_would_take_is_the_dead_letter_of_its_record() -> 
 def test_state_that_the_changelog_does_not_take_is_named(state: dict[str, Any], why: str) -> None:
     @fold(reads=Tick, writes=Note, state=Kept, key="place")
     def spoils(before: Kept | None, record: Tick) -> tuple[Kept, list[Note]]:
-        return Kept(at_ms=0, text="").model_copy(update=state), []
+        return Kept(at_ms=0, text="").model_copy(update=state), [Note(at_ms=0, place="x", text="")]
 
+    ran = driver(spoils)
     with pytest.raises(Unwritable, match=f"^spoils/.*/x.*{why}"):
-        driver(spoils).run([tick(0)])
+        ran.run([tick(0)])
+    assert ran.read(Note) == [], "nothing of a transaction that cannot end"

@@ -39,7 +39,7 @@ def test_what_differs_from_what_was_applied_is_told(
     assert start("apply", "--partitions", "2").wait()[0] == 0
     assert checked(start) == (0, [])
     _, out, _ = start("check", "--live").wait()
-    assert "flights was run under other settings: fetch_records 7 (default 2000)\n" in out
+    assert "flights was run under other settings: fetch_records 7 (default 500)\n" in out
 
     stream_is_shown(system, start)
     cluster, name = system.connection.cluster, system.plan.topic
