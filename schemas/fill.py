@@ -134,14 +134,19 @@ def checker(annotation: Any, metadata: list[Any]) -> Callable[[Any], Any]:
     return check
 
 
+def any_text(annotation: Any, metadata: list[Any]) -> bool:
+    """Whether any text will do for a field."""
+    return annotation in (str, str | None) and not metadata
+
+
 def text_checker(annotation: Any, metadata: list[Any]) -> Callable[[str], str]:
     """What pydantic makes of a text; one that is known is not asked about again, whether it was
     read or a record was made of it.
     """
+    if any_text(annotation, metadata):
+        return str
     if annotation not in (str, str | None):
         return checker(annotation, metadata)
-    if not metadata:
-        return str  # any text will do
     known, look = _texts(metadata)
 
     def checked(text: str) -> str:

@@ -22,6 +22,7 @@ from schemas.fill import (
     INLINE,
     SET_FIELDS,
     Unknown,
+    any_text,
     checker,
     checks_more,
     limits,
@@ -158,7 +159,7 @@ class _Text:
         raise KeyError(str(kind))
 
     def _text(self, v: str, info: Any) -> list[str]:
-        if self._native and text_checker(info.annotation, info.metadata) is str:
+        if self._native and any_text(info.annotation, info.metadata):
             return [  # decoding one is as quick as to look it up, and quicker where many differ
                 "b = value[at]; at += 1",
                 "if b & 1 or b > 127: raise Unlike",

@@ -137,8 +137,7 @@ class TableStore:
         value = entry.value
         data: bytes = value if type(value) is bytes else self._encoded(key, value)
         head = varint(0 if entry.deadline is None else entry.deadline + 1)
-        parents = entry.parents if self.latest else b"".join(self.references(entry))
-        return data, [(STATE_HEADER, head + parents)]
+        return data, [(STATE_HEADER, head + b"".join(self.references(entry)))]
 
     def _encoded(self, key: str, value: Any) -> bytes:
         try:

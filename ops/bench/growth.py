@@ -84,19 +84,18 @@ def _by_keys(records: int) -> tuple[dict[int, float], dict[int, float], dict[int
         for n in KEYS
         if n <= records * SETTLED_SHARE
     ]
-    moved: dict[int, float] = {}
     ours: dict[int, list[float]] = {track.sensors: [] for track in tracks}
     theirs: dict[int, list[float]] = {track.sensors: [] for track in tracks}
     for _ in range(KEYED_RUNS):
         for track in tracks:
             ours[track.sensors].append(_settled(track))
-            moved[track.sensors] = _moved(track)
             theirs[track.sensors].append(_settled(track, KEYED_LOOP))
     medians, loop_medians = (
         {keys: statistics.median(costs) for keys, costs in found.items()}
         for found in (ours, theirs)
     )
-    return medians, loop_medians, {n: cost / moved[n] for n, cost in medians.items()}
+    by_moved = {track.sensors: medians[track.sensors] / _moved(track) for track in tracks}
+    return medians, loop_medians, by_moved
 
 
 def _moved(track: Track) -> float:

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Consumer, Producer
-
-from ops.bench.peers.work import BOOTSTRAP, GROUP, IN, OUT, hop
+from ops.bench.peers.loop import clients
+from ops.bench.peers.work import OUT, hop
 
 BATCH_RECORDS = 5_000
 
 
 def main() -> None:
     """Run until killed."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": BOOTSTRAP,
-            "group.id": GROUP,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-        }
-    )
-    producer = Producer(
-        {"bootstrap.servers": BOOTSTRAP, "compression.type": "lz4", "linger.ms": 100}
-    )
-    consumer.subscribe([IN])
+    consumer, producer = clients()
     while True:
         records = consumer.consume(BATCH_RECORDS, 0.1)
         for one in records:

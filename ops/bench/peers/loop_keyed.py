@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from confluent_kafka import Consumer, Producer
 from fastavro import parse_schema
 
-from ops.bench.peers.work import BOOTSTRAP, GROUP, IN, OUT, decoded, encoded, feature_of
+from ops.bench.peers.loop import clients
+from ops.bench.peers.work import OUT, decoded, encoded, feature_of
 
 STATE = f"{OUT}.state"
 BATCH_RECORDS = 20_000  # as ours
@@ -24,18 +24,7 @@ BEFORE: Any = parse_schema(
 
 def main() -> None:
     """Run until killed."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": BOOTSTRAP,
-            "group.id": GROUP,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-        }
-    )
-    producer = Producer(
-        {"bootstrap.servers": BOOTSTRAP, "compression.type": "lz4", "linger.ms": 100}
-    )
-    consumer.subscribe([IN])
+    consumer, producer = clients()
     known: dict[bytes, Any] = {}
     changed: dict[bytes, Any] = {}
     taken = 0
