@@ -16,6 +16,7 @@ from schemas.internal import ClockTick
 from schemas.record import Record
 from streams.codec import MemoryRegistry, Registry
 from streams.dead_letter import Letter, letter_of
+from streams.edge import Output
 from streams.errors import Rollback
 from streams.intake import intake
 from streams.lineage import HEADER, Origin, unpack_header
@@ -27,7 +28,7 @@ from streams.restore import restore
 from streams.snapshot import Keys
 from streams.tolerance import Watches
 from streams.topology import Flow, Topology, stream_of
-from streams.unit import Output, Unit
+from streams.unit import Unit
 
 CRASH: Final = object()
 APPENDED_MS = 4_000_000_000_000  # driver time: no event of this century lies ahead of it

@@ -9,6 +9,9 @@ from streams.codec import Codec
 if TYPE_CHECKING:
     from streams.step import Step
 
+# A record to be written to the unit's partition of a topic: topic, key, value, headers.
+Output = tuple[str, str | bytes | None, bytes | None, list[tuple[str, bytes]]]
+
 
 class Edge:
     """One stream that a step writes, and the count of what it wrote there."""

@@ -80,7 +80,7 @@ class FoldStep(Step):
             if entry is None or new is None:
                 self._come_or_go(i, key, new, trigger)
             elif new is not before[i] or store.in_place:
-                store.update(key, entry, new, now_ms, trigger)
+                store.update(entry, new, now_ms, trigger)
 
     def _come_or_go(self, i: int, key: str, new: Any, trigger: Trigger) -> None:
         """Make an entry, or forget it."""
@@ -156,4 +156,4 @@ class SingleFoldStep(FoldStep):
         if entry is None or after is None:
             self._come_or_go(0, key, after, trigger)
         elif after is not state or self.in_place:
-            store.update(key, entry, after, self.unit.time_ms, trigger)
+            store.update(entry, after, self.unit.time_ms, trigger)

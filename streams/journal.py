@@ -18,12 +18,13 @@ from itertools import count, islice
 from typing import NamedTuple
 
 from schemas.internal import JournalEntry
+from streams.edge import Output
 from streams.errors import DataError, Rollback, StreamsError
 from streams.intake import intake
 from streams.merge import Stored
 from streams.plan import Plan
 from streams.restore import Log
-from streams.unit import Output, Unit
+from streams.unit import Unit
 
 CHUNK_RECORDS = 20_000
 

@@ -10,10 +10,11 @@ used.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from streams.codec import Codec
+from streams.edge import Output
 from streams.errors import NO_FAULT_OF_A_RECORD, ProcessorFault, Unwritable
 from streams.lineage import RANGE, pack_range
 from streams.masking import kinds_in
@@ -25,21 +26,27 @@ Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, it
 Ranges = dict[bytes, list[int]]  # the first and the last record of each place
 PARENTS_MAX: Final = 64
 SEPARATOR: Final = "\x1f"
+NO_DEADLINE: Final = varint(0)
 STATE_HEADER: Final = "doa-state"  # of a changelog's records: deadline and parents of an entry
 
 
 class Entry:
-    """What is remembered under one key: a value (or its bytes), its deadline, the ids of the
-    records that made it; and whether the changelog has heard of its key.
+    """What is remembered under one key: a value (or its bytes; None when it was forgotten), its
+    deadline, the ids of the records that made it; whether the changelog has heard of its key, and
+    whether it changed since.
     """
 
-    __slots__ = ("deadline", "parents", "stored", "value")
+    __slots__ = ("changed", "deadline", "key", "parents", "stored", "value")
 
-    def __init__(self, value: Any, deadline: int | None, parents: Any, stored: bool) -> None:
+    def __init__(
+        self, key: str, value: Any, deadline: int | None, parents: Any, stored: bool, changed: bool
+    ) -> None:
+        self.key = key
         self.value = value
         self.deadline = deadline
         self.parents = parents
         self.stored = stored
+        self.changed = changed
 
 
 class TableStore:
@@ -50,7 +57,8 @@ class TableStore:
         self.codec = codec
         self.prefix = f"{processor}/{table.name}/"
         self.entries: dict[str, Entry] = {}
-        self.dirty: dict[str, Entry | None] = {}  # what changed, None where it is gone
+        self.changed: list[Entry] = []  # in this transaction, each once; some may be gone again
+        self.gone: dict[str, None] = {}  # keys that the changelog still holds
         self.state = table.state
         self.in_place = table.in_place
         self.expires = table.expires
@@ -86,16 +94,21 @@ class TableStore:
     def create(self, key: str, value: Any, now_ms: int, trigger: Trigger) -> int | None:
         """Remember a value under a new key; returns its deadline."""
         deadline = None if self.expires is None else now_ms + self.expires
-        gone = key in self.dirty  # in this transaction: the changelog still holds what it was
-        entry = Entry(value, deadline, self.note(None, trigger), gone)
-        self.entries[key] = self.dirty[key] = entry
+        stored = key in self.gone
+        if stored:
+            del self.gone[key]
+        entry = Entry(key, value, deadline, self.note(None, trigger), stored, True)
+        self.entries[key] = entry
+        self.changed.append(entry)
         return deadline
 
-    def update(self, key: str, entry: Entry, value: Any, now_ms: int, trigger: Trigger) -> None:
+    def update(self, entry: Entry, value: Any, now_ms: int, trigger: Trigger) -> None:
         """Remember a new value. The deadline of an entry that renews moves on its own: its timer,
         when it fires, is set again.
         """
-        self.dirty[key] = entry
+        if not entry.changed:
+            entry.changed = True
+            self.changed.append(entry)
         entry.value = value
         entry.parents = self.note(entry.parents, trigger)
         if self.renews:
@@ -122,22 +135,25 @@ class TableStore:
 
     def delete(self, key: str) -> None:
         """Forget a key; a tombstone is owed only if the changelog ever heard of it."""
-        if self.entries.pop(key).stored:
-            self.dirty[key] = None
-        else:
-            self.dirty.pop(key, None)
+        entry = self.entries.pop(key)
+        entry.value = None
+        if entry.stored:
+            self.gone[key] = None
 
-    def written(
-        self, key: str, entry: Entry | None
-    ) -> tuple[bytes | None, list[tuple[str, bytes]]]:
-        """What the changelog has to hear of a key that changed: value or None, and headers."""
-        if entry is None:
-            return None, []
-        entry.stored = True
-        value = entry.value
-        data: bytes = value if type(value) is bytes else self._encoded(key, value)
-        head = varint(0 if entry.deadline is None else entry.deadline + 1)
-        return data, [(STATE_HEADER, head + b"".join(self.references(entry)))]
+    def flush(self, changelog: str) -> Iterator[Output]:
+        """What the changelog has to hear: of each key that changed, its entry or a tombstone."""
+        prefix = self.prefix
+        for entry in self.changed:
+            if entry.value is not None:
+                data = self._encoded(entry.key, entry.value)
+                entry.stored, entry.changed = True, False
+                head = NO_DEADLINE if entry.deadline is None else varint(entry.deadline + 1)
+                made_of = entry.parents if self.latest else b"".join(self.references(entry))
+                yield changelog, prefix + entry.key, data, [(STATE_HEADER, head + made_of)]
+        for key in self.gone:
+            yield changelog, prefix + key, None, []
+        self.changed.clear()
+        self.gone.clear()
 
     def _encoded(self, key: str, value: Any) -> bytes:
         try:
@@ -160,9 +176,9 @@ class TableStore:
         return safe_text(said, (kind for one in records for kind in kinds_in(one)))
 
     def restore(self, key: str, value: bytes, head: bytes) -> Entry:
-        """Take back what `written` said."""
+        """Take back what `flush` said."""
         deadline, at = read_varint(head, 0)
-        entry = Entry(value, deadline - 1 if deadline else None, head[at:], True)
+        entry = Entry(key, value, deadline - 1 if deadline else None, head[at:], True, False)
         self.entries[key] = entry
         return entry
 

@@ -23,9 +23,9 @@ from confluent_kafka import TopicPartition
 from streams.beside import beside
 from streams.broker import Cluster
 from streams.clients import put, translated
+from streams.edge import Output
 from streams.errors import Fenced, StreamsError
 from streams.settings import Settings
-from streams.unit import Output
 
 ABORT_MARGIN_S = 1.0  # we give a transaction up so much earlier than the broker does
 WAIT_S_MIN = 0.001  # to ask without waiting; Kafka's client takes what is negative for endless

@@ -15,7 +15,7 @@ from typing import Any, Final
 from schemas.internal import SeenIds, UnitState
 from schemas.record import Record
 from streams.dead_letter import DeadLetters
-from streams.edge import Edge
+from streams.edge import Edge, Output
 from streams.errors import (
     NO_FAULT_OF_A_RECORD,
     DataError,
@@ -46,8 +46,6 @@ from streams.varint import varint
 EXPIRED_MAX: Final = 20_000  # entries, and those of the deadline of the last, before one record
 NO_LIMIT: Final = 1 << 62
 
-# A record to be written to the unit's partition of a topic: topic, key, value, headers.
-Output = tuple[str, str | bytes | None, bytes | None, list[tuple[str, bytes]]]
 Encoded = tuple[Edge, Record, str, bytes]  # a record with its key and value, as it can be written
 
 
@@ -280,10 +278,7 @@ class Unit:
         changelog = topic(flow.changelog)
         for step in self.steps:
             for store in step.stores:
-                for key, entry in store.dirty.items():
-                    value, headers = store.written(key, entry)
-                    yield changelog, store.prefix + key, value, headers
-                store.dirty.clear()
+                yield from store.flush(changelog)
         for seen in self.seen.values():
             for (hour, page), ids in seen.flush(self.time_ms):
                 value = None if ids is None else self.plan.seen_codec.encode(SeenIds(ids=ids))

@@ -26,13 +26,14 @@ from ops.connect import Connection, connect
 from ops.output import say
 from processors.flights.known import Left
 from streams.clients import put
+from streams.edge import Output
 from streams.fold_step import FoldStep
 from streams.lineage import FOREIGN, place
 from streams.plan import Plan
 from streams.restore import expectation, restore
 from streams.settings import Settings
 from streams.topology import Topology, discover
-from streams.unit import Output, Unit
+from streams.unit import Unit
 from streams.validation import checked
 from streams.varint import varint
 
