@@ -46,6 +46,17 @@ class CommittedThread(PatientThread, aiokafka.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         return consumer
 
+    async def on_thread_stop(self) -> None:
+        """Stop fetching. A fetch that waits to be tried again is cancelled by aiokafka, whose
+        consumer then does not come to its own end (aiokafka #647); nor would mode ever say that the
+        thread has ended.
+        """
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            assert self._consumer is not None, "it is what was cancelled"
+            await self._consumer._client.close()
+
     def _stopped_set(self) -> None:
         """Ask the thread to end; one that a crash has ended has closed its event loop already."""
         with contextlib.suppress(RuntimeError):

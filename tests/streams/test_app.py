@@ -18,6 +18,8 @@ from typing import Any
 
 import faust
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
 from faust.exceptions import ImproperlyConfigured, KeyDecodeError, ValueDecodeError
 from faust.serializers import codecs
 
@@ -291,6 +293,25 @@ def test_thread_that_asks_something_of_its_parent_is_waited_for() -> None:
         await asyncio.wait_for(asking.stop(), 20)
         assert asking._thread is not None
         assert asking._thread.is_stopped.is_set()
+
+    asyncio.run(run())
+
+
+def test_fetch_that_waits_to_be_tried_again_is_ended_in_peace(app: Host) -> None:
+    async def run() -> None:
+        app.loop = asyncio.get_running_loop()
+        consumer = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
+        consumer._fetcher = Fetcher(consumer._client, consumer._subscription)
+        await asyncio.sleep(0)  # it waits for its partitions
+        waiting = asyncio.create_task(asyncio.sleep(60))  # as after a connection was closed
+        consumer._fetcher._pending_tasks.add(waiting)
+        consumer._client._sync_task = syncing = asyncio.create_task(asyncio.sleep(60))
+        await asyncio.sleep(0)
+        hosting: Any = app.consumer
+        hosting._thread._consumer = consumer
+        await hosting._thread.on_thread_stop()
+        assert waiting.cancelled()
+        assert syncing.cancelled(), "the client is closed"
 
     asyncio.run(run())
 
