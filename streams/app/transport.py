@@ -10,6 +10,8 @@ from faust.transport.drivers import aiokafka
 from mode import Service
 from mode.threads import ServiceThread
 
+CLOSE_S = 2.0  # for a consumer to close; it takes a tenth of that
+
 
 class CommittedTransport(aiokafka.Transport):
     """Faust's transport, with the consumer below."""
@@ -47,15 +49,16 @@ class CommittedThread(PatientThread, aiokafka.AIOKafkaConsumerThread):
         return consumer
 
     async def on_thread_stop(self) -> None:
-        """Stop fetching. A fetch that waits to be tried again is cancelled by aiokafka, whose
-        consumer then does not come to its own end (aiokafka #647); nor would mode ever say that the
-        thread has ended.
+        """Stop fetching, in time. aiokafka's consumer does not come to its end when a fetch that it
+        cancels waits to be tried again (aiokafka #647), or when it is just cancelling fetches
+        itself: it takes its own cancellation for theirs. Mode would never say then that the thread
+        has ended.
         """
         try:
-            await super().on_thread_stop()
-        except asyncio.CancelledError:
-            assert self._consumer is not None, "it is what was cancelled"
-            await self._consumer._client.close()
+            await asyncio.wait_for(super().on_thread_stop(), CLOSE_S)
+        except (asyncio.CancelledError, TimeoutError):
+            if self._consumer is not None:
+                await self._consumer._client.close()
 
     def _stopped_set(self) -> None:
         """Ask the thread to end; one that a crash has ended has closed its event loop already."""

@@ -18,8 +18,6 @@ from typing import Any
 
 import faust
 import pytest
-from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import Fetcher
 from faust.exceptions import ImproperlyConfigured, KeyDecodeError, ValueDecodeError
 from faust.serializers import codecs
 
@@ -27,7 +25,6 @@ from ops.examples.agents.desk.records import Delay, LateAlert, Rebooking
 from schemas.record import Record
 from streams.app import Host, bridge, build_app, run_app, seal_codecs
 from streams.app.bridge import RecordSchema
-from streams.app.transport import PatientThread
 from streams.codec import Codec, MemoryRegistry
 from streams.errors import (
     BrokerError,
@@ -260,60 +257,6 @@ def test_unit_that_waits_for_the_registry_does_not_hide_one_that_is_stuck() -> N
     loop.merges[1] = merge(horizon=5)
     some_time_later(loop)
     assert "none was taken for 60 s" in str(hosted.fault())
-
-
-def test_faust_thread_that_a_crash_has_ended_is_stopped_in_peace(app: Host) -> None:
-    app.loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(app.loop)
-    consumer: Any = app.consumer
-    consumer._thread.thread_loop.close()
-    consumer._thread._stopped_set()
-    asyncio.set_event_loop(None)
-    app.loop.close()
-
-
-class Asking(PatientThread):
-    """A thread that asks its parent's event loop for something on its way to its end."""
-
-    async def on_thread_started(self) -> None:
-        self.add_future(self._hold())
-
-    async def _hold(self) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            asked = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.parent_loop)
-            await asyncio.wrap_future(asked)
-
-
-def test_thread_that_asks_something_of_its_parent_is_waited_for() -> None:
-    async def run() -> None:
-        asking = Asking()
-        await asking.start()
-        await asyncio.wait_for(asking.stop(), 20)
-        assert asking._thread is not None
-        assert asking._thread.is_stopped.is_set()
-
-    asyncio.run(run())
-
-
-def test_fetch_that_waits_to_be_tried_again_is_ended_in_peace(app: Host) -> None:
-    async def run() -> None:
-        app.loop = asyncio.get_running_loop()
-        consumer = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
-        consumer._fetcher = Fetcher(consumer._client, consumer._subscription)
-        await asyncio.sleep(0)  # it waits for its partitions
-        waiting = asyncio.create_task(asyncio.sleep(60))  # as after a connection was closed
-        consumer._fetcher._pending_tasks.add(waiting)
-        consumer._client._sync_task = syncing = asyncio.create_task(asyncio.sleep(60))
-        await asyncio.sleep(0)
-        hosting: Any = app.consumer
-        hosting._thread._consumer = consumer
-        await hosting._thread.on_thread_stop()
-        assert waiting.cancelled()
-        assert syncing.cancelled(), "the client is closed"
-
-    asyncio.run(run())
 
 
 BLOCKED = """
