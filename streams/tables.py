@@ -2,9 +2,8 @@
 and from the changelog.
 
 An entry is written to the changelog once per transaction, however often it changed; one that came
-and went within a
-transaction is never written. Values restored from the changelog are decoded when they are first
-used.
+and went within a transaction is never written. Values restored from the changelog are decoded when
+they are first used.
 """
 
 from __future__ import annotations
@@ -33,20 +32,20 @@ STATE_HEADER: Final = "doa-state"  # of a changelog's records: deadline and pare
 class Entry:
     """What is remembered under one key: a value (or its bytes; None when it was forgotten), its
     deadline, the ids of the records that made it; whether the changelog has heard of its key, and
-    whether it changed since.
+    whether it changed since the last flush.
     """
 
     __slots__ = ("changed", "deadline", "key", "parents", "stored", "value")
 
     def __init__(
-        self, key: str, value: Any, deadline: int | None, parents: Any, stored: bool, changed: bool
+        self, key: str, value: Any, deadline: int | None, parents: Any, *, stored: bool
     ) -> None:
         self.key = key
         self.value = value
         self.deadline = deadline
         self.parents = parents
         self.stored = stored
-        self.changed = changed
+        self.changed = False
 
 
 class TableStore:
@@ -58,7 +57,7 @@ class TableStore:
         self.prefix = f"{processor}/{table.name}/"
         self.entries: dict[str, Entry] = {}
         self.changed: list[Entry] = []  # in this transaction, each once; some may be gone again
-        self.gone: dict[str, None] = {}  # keys that the changelog still holds
+        self.gone: dict[str, None] = {}  # what was forgotten in it, and the changelog still holds
         self.state = table.state
         self.in_place = table.in_place
         self.expires = table.expires
@@ -97,7 +96,8 @@ class TableStore:
         stored = key in self.gone
         if stored:
             del self.gone[key]
-        entry = Entry(key, value, deadline, self.note(None, trigger), stored, True)
+        entry = Entry(key, value, deadline, self.note(None, trigger), stored=stored)
+        entry.changed = True
         self.entries[key] = entry
         self.changed.append(entry)
         return deadline
@@ -178,7 +178,7 @@ class TableStore:
     def restore(self, key: str, value: bytes, head: bytes) -> Entry:
         """Take back what `flush` said."""
         deadline, at = read_varint(head, 0)
-        entry = Entry(key, value, deadline - 1 if deadline else None, head[at:], True, False)
+        entry = Entry(key, value, deadline - 1 if deadline else None, head[at:], stored=True)
         self.entries[key] = entry
         return entry
 

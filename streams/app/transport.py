@@ -10,7 +10,7 @@ from faust.transport.drivers import aiokafka
 from mode import Service
 from mode.threads import ServiceThread
 
-CLOSE_S = 2.0  # for a consumer to close; it takes a tenth of that
+CLOSE_S = 2.0  # for a consumer to close; one that has joined its group takes a tenth of that
 
 
 class CommittedTransport(aiokafka.Transport):
@@ -50,15 +50,16 @@ class CommittedThread(PatientThread, aiokafka.AIOKafkaConsumerThread):
 
     async def on_thread_stop(self) -> None:
         """Stop fetching, in time. aiokafka's consumer does not come to its end when a fetch that it
-        cancels waits to be tried again (aiokafka #647), or when it is just cancelling fetches
+        cancels waits to be tried again (its issue #647), nor when it is just cancelling fetches
         itself: it takes its own cancellation for theirs. Mode would never say then that the thread
         has ended.
         """
         try:
             await asyncio.wait_for(super().on_thread_stop(), CLOSE_S)
         except (asyncio.CancelledError, TimeoutError):
-            if self._consumer is not None:
-                await self._consumer._client.close()
+            consumer: Any = self._consumer
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+                await asyncio.wait_for(consumer._client.close(), CLOSE_S)
 
     def _stopped_set(self) -> None:
         """Ask the thread to end; one that a crash has ended has closed its event loop already."""

@@ -208,7 +208,7 @@ def test_ranges_of_several_tables_are_joined_and_left_as_they_are() -> None:
     remembered: list[Any] = [{one: [3, 5]}, {one: [1, 4], other: [2, 2]}]
     ranged = store(key="town", parents="range")
     touched: list[Touched] = [
-        (n, ranged, "x", Entry("x", None, None, ranges, False, False))
+        (n, ranged, "x", Entry("x", None, None, ranges, stored=False))
         for n, ranges in enumerate(remembered)
     ]
     trigger = one + varint(9)
@@ -228,8 +228,8 @@ def test_range_that_one_table_lists_and_another_keeps_is_named_once() -> None:
     for n in range(PARENTS_MAX + 1):
         parents = listed.note(parents, (visits + varint(n), visits, n))
     touched: list[Touched] = [
-        (0, listed, "x", Entry("x", None, None, parents, False, False)),
-        (1, kept, "a", Entry("a", None, None, {visits: [0, PARENTS_MAX - 1]}, False, False)),
+        (0, listed, "x", Entry("x", None, None, parents, stored=False)),
+        (1, kept, "a", Entry("a", None, None, {visits: [0, PARENTS_MAX - 1]}, stored=False)),
     ]
     assert parents_of(visits + varint(65), touched) == [
         visits + varint(65),

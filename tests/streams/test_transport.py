@@ -59,9 +59,16 @@ async def slow_to_end() -> None:
         await asyncio.sleep(1)
 
 
-@pytest.mark.parametrize("cancelling", [False, True])
+class Joining:
+    """As aiokafka's coordinator of a member that waits for its group."""
+
+    async def close(self) -> None:
+        await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("state", ["trying again", "cancelling", "joining"])
 def test_thread_that_fetches_ends_where_aiokafka_does_not(
-    cancelling: bool, monkeypatch: pytest.MonkeyPatch
+    state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "CLOSE_S", 0.1)
 
@@ -69,22 +76,25 @@ def test_thread_that_fetches_ends_where_aiokafka_does_not(
         app.loop = asyncio.get_running_loop()
         consumer = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
         syncing = consumer._client._sync_task = asyncio.create_task(asyncio.sleep(60))
-        fetch = asyncio.create_task(slow_to_end() if cancelling else asyncio.sleep(60))
+        fetch = asyncio.create_task(slow_to_end() if state == "cancelling" else asyncio.sleep(60))
         await asyncio.sleep(0)
         consumer._fetcher = fetcher = Fetcher(consumer._client, consumer._subscription)
-        if cancelling:  # the fetcher begins with it, since its partitions are gone
+        if state == "cancelling":  # the fetcher begins with it, since its partitions are gone
             fetcher._pending_tasks.add(fetch)
             await asyncio.sleep(0)
         else:
             await asyncio.sleep(0)
             fetcher._pending_tasks.add(fetch)
+        if state == "joining":
+            consumer._coordinator = Joining()
         thread = app.consumer._thread
         thread._consumer = consumer
         ending = asyncio.create_task(thread.on_thread_stop())
         await asyncio.wait({ending}, timeout=10)
         assert ending.done()
         await ending
-        assert (fetch.cancelled(), syncing.cancelled(), fetcher._fetch_task.done()) == (True,) * 3
+        assert syncing.cancelled(), "the client is closed"
+        assert state == "joining" or (fetch.cancelled() and fetcher._fetch_task.done())
 
     with closing(host()) as app:
         asyncio.run(run(app))
