@@ -25,7 +25,6 @@ Trigger = tuple[bytes, bytes, int]  # of what is processed: packed reference, it
 Ranges = dict[bytes, list[int]]  # the first and the last record of each place
 PARENTS_MAX: Final = 64
 SEPARATOR: Final = "\x1f"
-NO_DEADLINE: Final = varint(0)
 STATE_HEADER: Final = "doa-state"  # of a changelog's records: deadline and parents of an entry
 
 
@@ -147,9 +146,9 @@ class TableStore:
             if entry.value is not None:
                 data = self._encoded(entry.key, entry.value)
                 entry.stored, entry.changed = True, False
-                head = NO_DEADLINE if entry.deadline is None else varint(entry.deadline + 1)
-                made_of = entry.parents if self.latest else b"".join(self.references(entry))
-                yield changelog, prefix + entry.key, data, [(STATE_HEADER, head + made_of)]
+                head = varint(0 if entry.deadline is None else entry.deadline + 1)
+                headers = [(STATE_HEADER, head + b"".join(self.references(entry)))]
+                yield changelog, prefix + entry.key, data, headers
         for key in self.gone:
             yield changelog, prefix + key, None, []
         self.changed.clear()
